@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's side of domusd's control socket: one JSON object a line each way (docs/control-protocol.md).
+ */
+#ifndef DOMUS_CONTROL_H
+#define DOMUS_CONTROL_H
+
+#include <jansson.h>
+
+#define CONTROL_SOCKET "/run/domus/control.sock"
+
+/* Connect to the daemon, `path` NULL for CONTROL_SOCKET. Returns a descriptor or -errno. */
+int control_connect(const char *path);
+
+/*
+ * Send `request` and wait for the reply line. Not one byte beyond the reply is read, so that the descriptor can carry a
+ * console afterwards. Returns a new reference, or NULL with errno (EPROTO: not a JSON object; ECONNRESET: hung up).
+ */
+json_t *control_call(int fd, const json_t *request);
+
+#endif
