@@ -18,4 +18,7 @@ int control_connect(const char *path);
  */
 json_t *control_call(int fd, const json_t *request);
 
+/* Wait for one more line: the reply after a progress line. Same results. */
+json_t *control_receive(int fd);
+
 #endif

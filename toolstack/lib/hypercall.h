@@ -98,8 +98,6 @@ long hv_populate_physmap(uint32_t domid, unsigned long count, unsigned int order
                          xen_pfn_t *extents);
 /* Set aside `pages` frames for `domid` before they are populated; 0 gives the rest back. -ENOMEM: not that many. */
 int hv_claim_pages(uint32_t domid, uint64_t pages);
-/* The machine frames of a domain from its page list, first `max`; returns how many. */
-long hv_domain_frames(uint32_t domid, uint64_t max, uint64_t *frames);
 /* `count` operations on page tables of PV guest `domid`; stops at the first failure. */
 int hv_mmuext_op(struct mmuext_op *ops, unsigned int count, uint32_t domid);
 int hv_mmu_update(const struct mmu_update *updates, unsigned int count, uint32_t domid);
