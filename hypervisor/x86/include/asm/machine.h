@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine as a whole: restart, halt, power-off, sleep states; console devices; NMI and
+ * machine check set-up.
+ */
+#ifndef ASM_MACHINE_H
+#define ASM_MACHINE_H
+
+#include <domus/types.h>
+
+struct cpu_user_regs;
+struct xenpf_enter_acpi_sleep;
+
+/* End of everything: any CPU, any context; none of them returns. Delays are in milliseconds. */
+void machine_restart(unsigned int delay_ms) __attribute__((noreturn));
+void machine_halt(void) __attribute__((noreturn));
+void machine_power_off(void) __attribute__((noreturn));
+/*
+ * XENPF_enter_acpi_sleep: dom0 gives the PM1 control values of \_Sx. Only S5 is served; -EINVAL
+ * for values that are none, -EOPNOTSUPP for other states. On success it does not return.
+ */
+int acpi_enter_sleep(const struct xenpf_enter_acpi_sleep *sleep);
+
+/* Consoles: parse com1= and com2= and start the serial lines; VGA text mode. Before printk. */
+void serial_init(void);
+/* From now on serial input comes by interrupt, with a polling timer as the fall-back. */
+void serial_init_irq(void);
+void vga_init(void);
+/* Give the screen to dom0, unless `vga=keep`. */
+void vga_end_boot(void);
+/* Facts of the text screen for dom0's start_info; false if there is none. */
+struct dom0_vga_console_info;
+bool vga_console_info(struct dom0_vga_console_info *info);
+
+/* Exceptions 2 and 18. */
+void do_nmi(struct cpu_user_regs *regs);
+void do_machine_check(struct cpu_user_regs *regs);
+void mce_init_cpu(void);
+
+#endif
