@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between core/ and an architecture: all that core calls, chosen when linking.
+ * x86/ and host/ implement it. No #ifdef of an architecture stands in core/.
+ */
+#ifndef DOMUS_ARCH_H
+#define DOMUS_ARCH_H
+
+#include <domus/types.h>
+#include <domus/domain.h>
+
+/* Domains and vCPUs: x86/domain.c */
+int arch_domain_create(struct domain *d, const struct xen_domctl_createdomain *config);
+void arch_domain_destroy(struct domain *d);             /* frees what is left; no vCPU exists any more */
+int arch_domain_relinquish(struct domain *d);           /* drops page tables, pages; -ERESTART if preempted */
+int arch_vcpu_create(struct vcpu *v);
+void arch_vcpu_destroy(struct vcpu *v);
+int arch_vcpu_reset(struct vcpu *v);
+/* XEN_DOMCTL_setvcpucontext and VCPUOP_initialise; c is a copy inside the hypervisor, of struct
+ * vcpu_guest_context. v is not running. */
+struct vcpu_guest_context;
+int arch_set_info_guest(struct vcpu *v, const struct vcpu_guest_context *c);
+void arch_get_info_guest(struct vcpu *v, struct vcpu_guest_context *c);
+void arch_vcpu_info_changed(struct vcpu *v);            /* v->vcpu_info moved */
+void arch_dump_vcpu(struct vcpu *v);                    /* guest registers to the console */
+void arch_dump_domain(struct domain *d);
+void arch_domain_shutdown(struct domain *d);
+
+/* Scheduling: x86/switch.c. context_switch runs with interrupts off and does not return to its
+ * caller on x86: it ends on next's way out to the guest, or in the idle loop. Before it leaves prev's
+ * state behind it calls context_saved(prev) (core/sched.c). */
+void context_switch(struct vcpu *prev, struct vcpu *next);
+/* Makes sure v's registers are in v->arch, v is descheduled. */
+void sync_vcpu_execstate(struct vcpu *v);
+/* v runs elsewhere or here and has something new to look at: events, pause, softirq. */
+void vcpu_kick(struct vcpu *v);
+void smp_send_event_check(unsigned int cpu);            /* makes CPU look at its softirqs */
+void arch_cpu_idle(void);                               /* waits for an interrupt; called with IRQs off, returns with them on */
+void idle_loop(void) __attribute__((noreturn));         /* core/sched.c */
+
+/* Guest memory: returns bytes NOT copied (0: all). x86/guest_copy. */
+unsigned long arch_copy_from_guest(void *to, const void *guest_from, size_t n);
+unsigned long arch_copy_to_guest(void *guest_to, const void *from, size_t n);
+unsigned long arch_clear_guest(void *guest_to, size_t n);
+
+/* Memory. gfn of a PV guest is its mfn (it is not translated); the M2P gives its pseudo-physical. */
+void set_gpfn_from_mfn(mfn_t mfn, unsigned long gpfn);
+unsigned long get_gpfn_from_mfn(mfn_t mfn);
+
+/* Time: x86/time.c */
+s_time_t now_ns(void);
+bool reprogram_timer(s_time_t deadline);                /* 0: stop; false: deadline has passed */
+void update_vcpu_system_time(struct vcpu *v);
+void update_domain_wallclock_time(struct domain *d);
+void machine_restart(unsigned int delay_ms) __attribute__((noreturn));
+void machine_halt(void) __attribute__((noreturn));
+void machine_power_off(void) __attribute__((noreturn));
+
+#endif

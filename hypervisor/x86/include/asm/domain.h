@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* What x86 adds to a domain and a vCPU. Offsets used by entry code come from x86/asm-offsets.c. */
+#ifndef ASM_DOMAIN_H
+#define ASM_DOMAIN_H
+
+#include <domus/types.h>
+#include <domus/spinlock.h>
+#include <xen/xen.h>
+#include <asm/mm.h>
+
+struct rangeset;
+struct xsave_area;
+struct cpu_policy;
+
+/* arch_vcpu.flags */
+#define VF_KERNEL_MODE  (1u << 0)    /* the guest's kernel runs, not its user space */
+
+#define GUEST_GDT_FRAMES 14
+#define GUEST_LDT_PAGES  16
+
+/* A guest's handler for one vector; laid out for entry code. */
+struct pv_trap {
+    unsigned long address;           /* 0: none */
+    u16 cs;
+    u8 flags;                        /* PV_TRAP_* */
+};
+#define PV_TRAP_DPL_MASK 3u
+#define PV_TRAP_MASK_EVENTS 4u       /* TI_GET_IF: an interrupt gate */
+
+struct arch_vcpu {
+    struct cpu_user_regs user_regs;  /* when not running */
+    unsigned int flags;              /* VF_* */
+
+    /* Address spaces. A held type reference each; cr3_* are what CR3 is loaded with. */
+    mfn_t guest_table, guest_table_user;    /* _mfn(0) for user: none */
+    unsigned long cr3_kernel, cr3_user;
+    mfn_t old_guest_table;           /* being dropped, preempted: done before anything else; INVALID_MFN: none */
+    bool old_guest_table_partial;
+
+    /* Entry points into the guest's kernel. */
+    unsigned long kernel_sp;         /* TSS.SP0 of the guest: where traps from its user space push */
+    unsigned long kernel_ss;
+    unsigned long event_callback, failsafe_callback, syscall_callback;
+    unsigned long sysenter_callback, syscall32_callback, nmi_callback;
+    u16 syscall32_cs, sysenter_cs;
+    unsigned int callback_flags;     /* CBF_* */
+    struct pv_trap *trap;            /* [256] */
+
+    unsigned long fs_base, gs_base_kernel, gs_base_user;
+    u16 fs_sel, gs_sel, ds_sel, es_sel;
+
+    /* Descriptor tables. */
+    mfn_t gdt_frame[GUEST_GDT_FRAMES];
+    unsigned int gdt_ents, gdt_nr_frames;
+    unsigned long ldt_base;          /* guest virtual; page aligned */
+    unsigned int ldt_ents;
+    mfn_t ldt_frame[GUEST_LDT_PAGES];  /* mapped on demand; INVALID_MFN: not */
+    spinlock_t ldt_lock;
+
+    unsigned long cr0;               /* the guest's view: TS and the like */
+    unsigned long cr4;
+    unsigned long dr[8];
+    unsigned int iopl;
+    void *iobmp;                     /* guest's PHYSDEVOP_set_iobitmap pointer; untrusted */
+    unsigned int iobmp_limit;        /* ports */
+
+    /* FPU and XSAVE. */
+    struct xsave_area *xsave;
+    u64 xcr0, xcr0_accum;
+    bool fpu_initialised;
+    bool fpu_dirty;                  /* the registers hold this vCPU's state */
+
+    /* NMI and machine-check delivery. */
+    bool nmi_pending, mce_pending, nmi_masked;
+
+    u64 tsc_aux;
+    u64 misc_enables;
+    u64 pending_system_time_version;
+    struct vcpu_time_info time;      /* what was last published */
+};
+#define CBF_SYSCALL_MASKS_EVENTS  (1u << 0)
+#define CBF_FAILSAFE_MASKS_EVENTS (1u << 1)
+#define CBF_SYSENTER_MASKS_EVENTS (1u << 2)
+
+struct arch_domain {
+    struct rangeset *ioport_caps;    /* ports allowed */
+    struct cpu_policy *policy;       /* CPUID and MSRs that the guest sees; x86/cpuid.c */
+    unsigned long pirq_eoi_map_mfn;
+    unsigned long *pirq_eoi_map;
+    bool auto_unmask;
+    bool is_32bit_pv;                /* always false today: a refused address_size */
+    bool tsc_native;
+    u32 pci_cf8;
+    u8 cmos_idx;
+    unsigned int tsc_mode;
+    u64 tsc_khz;
+    u32 incarnation;
+    unsigned long hypercall_page_done;
+    bool log_dirty;
+    int time_offset;
+    unsigned int pv_teardown_stage;
+    unsigned int e820_nr;
+    struct xen_e820_entry *e820;     /* XENMEM_set_memory_map */
+    spinlock_t e820_lock;
+    spinlock_t vcpu_time_lock;
+};
+
+#endif
