@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies between the hypervisor and the running guest's address space. Guest pointers are the .p of
+ * the ABI's handles: plain pointers that nothing but these functions may follow.
+ * All return 0 or -EFAULT; a failed copy may have been done in part. No lock that is also taken in
+ * page-fault handling may be held (none of RANK_P2M and before).
+ */
+#ifndef DOMUS_GUEST_ACCESS_H
+#define DOMUS_GUEST_ACCESS_H
+
+#include <domus/lib.h>
+
+/* Given by the architecture: number of bytes not copied. They check that the guest may name the
+ * addresses (range inside of the guest's part, no wrap), survive faults, and read each byte once. */
+unsigned long arch_copy_from_guest(void *dst, const void *guest, unsigned long bytes);
+unsigned long arch_copy_to_guest(void *guest, const void *src, unsigned long bytes);
+unsigned long arch_clear_guest(void *guest, unsigned long bytes);
+
+static inline __must_check int copy_from_guest(void *dst, const void *guest, unsigned long bytes)
+{
+    return arch_copy_from_guest(dst, guest, bytes) ? -EFAULT : 0;
+}
+
+static inline __must_check int copy_to_guest(void *guest, const void *src, unsigned long bytes)
+{
+    return arch_copy_to_guest(guest, src, bytes) ? -EFAULT : 0;
+}
+
+static inline __must_check int clear_guest(void *guest, unsigned long bytes)
+{
+    return arch_clear_guest(guest, bytes) ? -EFAULT : 0;
+}
+
+/* Address of element idx of a guest array; false if it wraps around the address space. */
+static inline bool guest_array_addr(const void *base, unsigned long idx, unsigned long nr,
+                                    unsigned long size, unsigned long *addr, unsigned long *bytes)
+{
+    unsigned long offset;
+
+    return !__builtin_mul_overflow(idx, size, &offset) &&
+           !__builtin_mul_overflow(nr, size, bytes) &&
+           !__builtin_add_overflow((unsigned long)base, offset, addr);
+}
+
+/* Elements idx .. idx + nr - 1 of the guest's array at p, which has dst's (src's) element type. */
+#define copy_from_guest_offset(dst, p, idx, nr)                                                 \
+    ({                                                                                          \
+        const __typeof__(*(p)) *cg_p_ = (p);                                                    \
+        __typeof__(*(dst)) *cg_dst_ = (dst);                                                    \
+        unsigned long cg_addr_, cg_bytes_;                                                      \
+        BUILD_BUG_ON(sizeof(*(dst)) != sizeof(*(p)));                                           \
+        guest_array_addr(cg_p_, idx, nr, sizeof(*cg_p_), &cg_addr_, &cg_bytes_)                 \
+            ? copy_from_guest(cg_dst_, (const void *)cg_addr_, cg_bytes_) : -EFAULT;            \
+    })
+
+#define copy_to_guest_offset(p, idx, src, nr)                                                   \
+    ({                                                                                          \
+        __typeof__(*(p)) *cg_p_ = (p);                                                          \
+        const __typeof__(*(src)) *cg_src_ = (src);                                              \
+        unsigned long cg_addr_, cg_bytes_;                                                      \
+        BUILD_BUG_ON(sizeof(*(src)) != sizeof(*(p)));                                           \
+        guest_array_addr(cg_p_, idx, nr, sizeof(*cg_p_), &cg_addr_, &cg_bytes_)                 \
+            ? copy_to_guest((void *)cg_addr_, cg_src_, cg_bytes_) : -EFAULT;                    \
+    })
+
+/* Write back one field of a structure that was read from p: copy_field_to_guest(p, &arg, status). */
+#define copy_field_to_guest(p, ptr, field) \
+    copy_to_guest(&(p)->field, &(ptr)->field, sizeof((ptr)->field))
+
+/*
+ * Copy a string of at most size - 1 bytes plus terminator, or length bytes that need not be
+ * terminated; the result always is. -EFAULT, or -E2BIG if length is too long for the buffer.
+ */
+int copy_string_from_guest(char *dst, size_t size, const void *guest, unsigned long length);
+
+#endif
