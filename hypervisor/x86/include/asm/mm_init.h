@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's own mappings: built at boot, and afterwards device mappings on demand. */
+#ifndef ASM_MM_INIT_H
+#define ASM_MM_INIT_H
+
+#include <asm/mm.h>
+
+/* The hypervisor's fourth-level table: its slots are those of every address space. Idle CPUs run on it. */
+extern pte_t idle_l4[PTES_PER_PAGE];
+
+/* Memory before the heap is there: nr pages aligned to align bytes, zeroed, in the direct map. Panics if there is none. */
+void *boot_alloc(unsigned long nr_pages, unsigned long align);
+
+/* Builds the final page tables from e820, switches to them, and gives all free memory to the heap. */
+void mm_init(void);
+/* Gives RAM pages back that were reserved while booting. */
+void mm_free_boot_range(paddr_t start, paddr_t end);
+
+/* Maps the window of a CPU in slot 259; -ENOMEM. Before that CPU runs. */
+int percpu_window_init(unsigned int cpu);
+
+/* Maps one page for the hypervisor in slots 256-271: an own L1 entry, tables made as needed; NULL: no memory. */
+pte_t *hv_pte(unsigned long va);
+
+/* Takes away the mapping of one page of the direct map (a guard page), or makes it read-only. */
+int directmap_protect(paddr_t start, paddr_t end, u64 flags);
+
+/*
+ * Maps physical memory that is not RAM, uncached, or as flags (PAGE_HV_RW | PAGE_CACHE_*) say. Never unmapped unless by
+ * iounmap. NULL if there is no room. Any context but interrupts.
+ */
+void *ioremap(paddr_t maddr, size_t len);
+void *ioremap_flags(paddr_t maddr, size_t len, u64 flags);
+void iounmap(void *va, size_t len);
+
+#endif

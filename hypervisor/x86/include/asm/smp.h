@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine's CPUs: bringing them up, calling functions on them, stopping them. */
+#ifndef ASM_SMP_H
+#define ASM_SMP_H
+
+#include <domus/cpumask.h>
+#include <domus/percpu.h>
+
+/* APIC and ACPI numbers of CPU n; valid for present CPUs. */
+extern u32 cpu_to_apicid[NR_CPUS], cpu_to_acpiid[NR_CPUS];
+#define BAD_APICID (~0u)
+
+/* Numbers the CPUs that ACPI lists, by maxcpus= and nosmp; the boot CPU is 0. */
+void smp_prepare_cpus(void);
+/* Starts all present CPUs, one after the other; those that fail are reported and left out. */
+void smp_boot_cpus(void);
+
+/*
+ * Runs fn(arg) on every CPU of mask that is up, this one included if it is in mask (last, with interrupts off); fn runs in
+ * interrupt context elsewhere. With wait, returns when all have. Interrupts on, or no other CPU in mask.
+ */
+void on_selected_cpus(const cpumask_t *mask, void (*fn)(void *arg), void *arg, bool wait);
+static inline void on_each_cpu(void (*fn)(void *arg), void *arg, bool wait)
+{
+    on_selected_cpus(&cpu_online_map, fn, arg, wait);
+}
+/* All but this one. */
+void smp_call_function(void (*fn)(void *arg), void *arg, bool wait);
+/* Serves CALL_FUNCTION_VECTOR, after its EOI. */
+void smp_call_function_interrupt(void);
+
+/* Stops all other CPUs for good: before a restart, or in a panic (then by NMI if they do not answer). */
+void smp_send_stop(void);
+/* True if this NMI asked this CPU to stop: it then does not return. Called first by do_nmi. */
+bool smp_stop_nmi(void);
+
+/* The stack block of a CPU. */
+extern void *cpu_stack[NR_CPUS];
+
+#endif
