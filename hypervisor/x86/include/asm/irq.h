@@ -14,15 +14,15 @@
 #define NR_VECTORS              256
 #define FIRST_DEVICE_VECTOR     0x20
 #define LAST_DEVICE_VECTOR      0xef
-#define LEGACY_SYSCALL_VECTOR   0x80    /* left to guests: Linux's int $0x80 */
-#define HYPERCALL_VECTOR        0x82    /* left to guests: hypercall of other ABIs */
-#define CMCI_VECTOR             0xf8
 #define THERMAL_VECTOR          0xf9
 #define EVENT_CHECK_VECTOR      0xfb
 #define CALL_FUNCTION_VECTOR    0xfc
 #define LOCAL_TIMER_VECTOR      0xfd
 #define ERROR_APIC_VECTOR       0xfe
 #define SPURIOUS_APIC_VECTOR    0xff
+/* Two of the device vectors are left to guests: */
+#define LEGACY_SYSCALL_VECTOR   0x80    /* Linux's int $0x80 */
+#define HYPERCALL_VECTOR        0x82    /* hypercall of other ABIs */
 
 struct domain;
 struct vcpu;
@@ -96,7 +96,5 @@ void pirq_domain_destroy(struct domain *d);
 unsigned int pirq_domain_count(const struct domain *d);
 /* irq that `pirq` of the domain stands for, or -1. */
 int pirq_to_irq(const struct domain *d, unsigned int pirq);
-/* Pirq by which the domain knows `irq`, or -1. */
-int irq_to_pirq(const struct domain *d, unsigned int irq);
 
 #endif
