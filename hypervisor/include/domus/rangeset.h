@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sets of numbers kept as ranges: the frames, ports and interrupts that a domain may touch. Ranges
+ * are inclusive at both ends. Each set has a lock of its own.
+ */
+#ifndef DOMUS_RANGESET_H
+#define DOMUS_RANGESET_H
+
+#include <domus/types.h>
+
+struct rangeset;
+
+/* `name` must outlive the set; for messages. NULL: no memory. */
+struct rangeset *rangeset_new(const char *name);
+void rangeset_destroy(struct rangeset *r);      /* NULL is fine */
+
+/* 0 or -ENOMEM, -EINVAL (first > last); then nothing has changed. */
+int rangeset_add_range(struct rangeset *r, unsigned long first, unsigned long last);
+int rangeset_remove_range(struct rangeset *r, unsigned long first, unsigned long last);
+
+/* A NULL set is empty. */
+bool rangeset_contains_range(struct rangeset *r, unsigned long first, unsigned long last);
+bool rangeset_overlaps_range(struct rangeset *r, unsigned long first, unsigned long last);
+bool rangeset_is_empty(struct rangeset *r);
+
+/* Calls fn for the parts of the set inside of [first, last], in order; stops at its first error. */
+int rangeset_report_ranges(struct rangeset *r, unsigned long first, unsigned long last,
+                           int (*fn)(unsigned long first, unsigned long last, void *arg),
+                           void *arg);
+/* One line on the console. */
+void rangeset_print(struct rangeset *r);
+
+static inline int rangeset_add_singleton(struct rangeset *r, unsigned long n)
+{
+    return rangeset_add_range(r, n, n);
+}
+
+static inline int rangeset_remove_singleton(struct rangeset *r, unsigned long n)
+{
+    return rangeset_remove_range(r, n, n);
+}
+
+static inline bool rangeset_contains_singleton(struct rangeset *r, unsigned long n)
+{
+    return rangeset_contains_range(r, n, n);
+}
+
+#endif
