@@ -19,9 +19,6 @@
 #include "build/pv_elf.h"
 #include "lib/failure.h"
 
-#define PAGE_SHIFT 12
-#define PAGE_SIZE (1UL << PAGE_SHIFT)
-
 /* Page tables of levels 3, 2 and 1, in this order side by side, that map one range of virtual addresses. */
 struct table_range {
     uint64_t va;         /* first virtual address */

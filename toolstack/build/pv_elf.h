@@ -12,6 +12,9 @@
 
 #include "lib/failure.h"
 
+#define PAGE_SHIFT 12
+#define PAGE_SIZE (1UL << PAGE_SHIFT)
+
 #define PV_SEGMENTS_MAX 16
 
 /* A part of the file that is to be loaded: its place is counted in bytes of guest pseudo-physical memory. */
