@@ -14,7 +14,6 @@
 #include "build/pv_elf.h"
 #include "build/refuse.h"
 
-#define PAGE_SIZE 4096UL
 #define NOTES_MAX 32
 
 static const char remedy_damaged[] = "the file is incomplete or damaged: copy or install it again";
