@@ -16,11 +16,10 @@ struct vcpu;
 struct cpu_info {
     struct cpu_user_regs guest_regs;    /* pushed on entry from a guest; ss is the last word that the CPU pushes */
     unsigned int processor_id;
-    unsigned int pad;
+    u32 softirq_pending;                /* bit n: soft interrupt n (domus/softirq.h); set atomically, also by others */
     struct vcpu *current_vcpu;
     unsigned long per_cpu_offset;
     unsigned long cr4;                  /* what CR4 holds: saves reading it */
-    unsigned long scratch;              /* for entry code */
 };
 
 /* The CPU aligns a frame that it pushes to 16 bytes, and the frame must end where guest_regs.es begins. */
@@ -30,6 +29,10 @@ static inline struct cpu_info *stack_cpu_info(unsigned long any_rsp)
 {
     return (struct cpu_info *)((any_rsp & ~(STACK_SIZE - 1)) + STACK_SIZE - sizeof(struct cpu_info));
 }
+
+/* Another CPU's, once its stack is there. */
+extern void *cpu_stack[NR_CPUS];
+static inline struct cpu_info *cpu_info_of(unsigned int cpu) { return stack_cpu_info((unsigned long)cpu_stack[cpu]); }
 
 static inline struct cpu_info *get_cpu_info(void)
 {
