@@ -10,11 +10,11 @@
 
 #include <domus/lib.h>
 
-/* Given by the architecture: number of bytes not copied. They check that the guest may name the
- * addresses (range inside of the guest's part, no wrap), survive faults, and read each byte once. */
-unsigned long arch_copy_from_guest(void *dst, const void *guest, unsigned long bytes);
-unsigned long arch_copy_to_guest(void *guest, const void *src, unsigned long bytes);
-unsigned long arch_clear_guest(void *guest, unsigned long bytes);
+/* Given by the architecture (x86: guest_copy): number of bytes not copied. They check that the guest
+ * may name the addresses (inside of its part, no wrap), survive faults, read each byte once. */
+unsigned long arch_copy_from_guest(void *dst, const void *guest, size_t bytes);
+unsigned long arch_copy_to_guest(void *guest, const void *src, size_t bytes);
+unsigned long arch_clear_guest(void *guest, size_t bytes);
 
 static inline __must_check int copy_from_guest(void *dst, const void *guest, unsigned long bytes)
 {
@@ -68,8 +68,8 @@ static inline bool guest_array_addr(const void *base, unsigned long idx, unsigne
     copy_to_guest(&(p)->field, &(ptr)->field, sizeof((ptr)->field))
 
 /*
- * Copy a string of at most size - 1 bytes plus terminator, or length bytes that need not be
- * terminated; the result always is. -EFAULT, or -E2BIG if length is too long for the buffer.
+ * Copy length bytes of text, which need not be terminated, and terminate them.
+ * -EFAULT, or -E2BIG if length is not below size.
  */
 int copy_string_from_guest(char *dst, size_t size, const void *guest, unsigned long length);
 

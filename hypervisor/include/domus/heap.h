@@ -12,9 +12,10 @@
 
 #define MAX_ORDER       20      /* 4 GiB */
 
-/* Flags of alloc_pages. A page comes scrubbed of its former owner's data unless MEMF_no_scrub. */
-#define MEMF_zero       (1u << 0)       /* fill with zeroes */
-#define MEMF_no_scrub   (1u << 1)       /* the caller overwrites every byte before anyone sees it */
+/* Flags of alloc_pages. Pages come zeroed, so MEMF_zero only tells the reader, unless
+ * MEMF_no_scrub: the caller overwrites every byte before any guest sees it. */
+#define MEMF_zero       0u
+#define MEMF_no_scrub   (1u << 1)
 #define MEMF_exact_node (1u << 2)       /* fail rather than take from another node */
 #define MEMF_node_shift 8               /* node + 1, or 0 for any */
 #define MEMF_node(n)    ((((n) + 1u) & 0xff) << MEMF_node_shift)
@@ -24,24 +25,27 @@
 
 /*
  * Give the free RAM [start, end) to the allocator. At boot and for boot modules no longer needed;
- * the frame table must cover it, its entries need no content. Cost: a step for each largest chunk.
- * dirty: the content may be anything and must be scrubbed before a guest sees it.
+ * the frame table must cover it and be zero there. Cost: a step for each largest chunk.
+ * dirty: the content is not all zeroes.
  */
 void heap_init_range(mfn_t start, mfn_t end, bool dirty);
 
 /*
- * Allocate 2^order pages, aligned to their size; NULL if there are none. Every page_info of the
- * chunk is zeroed. Any context but NMI; may be called with locks before RANK_HEAP held.
+ * Allocate 2^order pages, aligned to their size; NULL if there are none. Their page_infos are zero.
+ * Any context but NMI. With interrupts off, memory that a guest had and that needs a TLB flush on
+ * other CPUs counts as not there.
  */
 struct page_info *alloc_pages(unsigned int order, unsigned int memflags);
 
-/* Free what alloc_pages gave, in whole or in aligned parts of it. */
+/* Free what alloc_pages gave, in whole or in aligned parts of it. Any context but NMI. */
 void free_pages(struct page_info *pg, unsigned int order);
 
-/* As free_pages, for memory that held a guest's data: scrubbed before it is given out again. */
+/* As free_pages, for memory that a guest could reach: stale TLB entries may still lead to it, and
+ * are flushed before it is given out again. */
 void free_guest_pages(struct page_info *pg, unsigned int order);
 
-/* Scrub a part of the dirty free memory (the idle loop). True if some is left. */
+/* Zero a part of the free memory, some tens of microseconds of it, with interrupts on: for the idle
+ * loop. True if some is left. */
 bool heap_scrub_some(void);
 
 /* In pages. bits: only below 2^bits bytes (0: all). */

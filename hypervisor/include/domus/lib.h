@@ -12,7 +12,8 @@
  * Messages. A level stands first in the format: printk(LOG_WARN "IO-APIC %u: no entry\n", n).
  * LOG_GUEST marks a message that a guest can provoke: it is rate-limited, and a level may follow
  * (LOG_GUEST LOG_ERR "..."; without one, LOG_WARN). With no level: LOG_WARN.
- * printk may be called in any context, except with a lock of rank RANK_CONSOLE or later held.
+ * One call's text, at most 1 KiB, is not mixed with others'. Any context, but not with a lock of
+ * rank RANK_CONSOLE or later held.
  */
 #define LOG_ERR     "<0>"
 #define LOG_WARN    "<1>"
@@ -22,13 +23,6 @@
 
 void printk(const char *fmt, ...) __printf(1, 2);
 void vprintk(const char *fmt, va_list args) __printf(1, 0);
-
-/* Break the lock of a message under way, on another CPU or below us: panic's first step. */
-void printk_force_unlock(void);
-
-/* Set the threshold (0 errors only ... 3 all; guest likewise) at run time: the console's keys. */
-void printk_set_levels(int host, int guest);
-void printk_get_levels(int *host, int *guest);
 
 /* Given by the architecture. panic prints the message, registers and stack, and stops or reboots. */
 void panic(const char *fmt, ...) __noreturn __cold __printf(1, 2);

@@ -10,7 +10,7 @@
 #include <domus/atomic.h>
 #include <domus/lib.h>
 #include <domus/lock_order.h>
-#include <asm/processor.h>      /* local_irq_*, cpu_relax */
+#include <asm/processor.h>      /* local_irq_* and cpu_relax */
 
 struct lock_debug {
 #ifdef DEBUG
@@ -60,7 +60,10 @@ static inline void rwlock_init(rwlock_t *l, enum lock_rank rank)
 void lock_check(struct lock_debug *d, bool same_rank_ok, bool irqs_were_on);
 void lock_acquired(struct lock_debug *d, bool exclusive);
 void lock_release(struct lock_debug *d, bool exclusive);
+/* The checks start when the boot CPU has left its first steps, and end in a panic. */
+void lock_checks_enable(bool on);
 #else
+static inline void lock_checks_enable(bool on __unused) { }
 static inline void lock_check(struct lock_debug *d __unused, bool same __unused, bool on __unused)
 {
 }
