@@ -27,7 +27,7 @@ bool rangeset_is_empty(struct rangeset *r);
 int rangeset_report_ranges(struct rangeset *r, unsigned long first, unsigned long last,
                            int (*fn)(unsigned long first, unsigned long last, void *arg),
                            void *arg);
-/* One line on the console. */
+/* To the console, a line a range. */
 void rangeset_print(struct rangeset *r);
 
 static inline int rangeset_add_singleton(struct rangeset *r, unsigned long n)

@@ -12,7 +12,7 @@
 
 typedef void timer_fn(void *data);
 
-enum timer_state { TIMER_KILLED, TIMER_INACTIVE, TIMER_QUEUED };
+enum timer_state { TIMER_KILLED, TIMER_INACTIVE, TIMER_QUEUED, TIMER_MOVING };
 
 /* All fields but fn and data are guarded by the lock of the queue of ->cpu. */
 struct timer {
