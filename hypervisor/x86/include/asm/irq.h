@@ -31,35 +31,30 @@ struct msi_desc;
 
 #define IRQ_MAX_GUESTS 7
 
-/* How a guest's interrupt is acknowledged. */
-enum irq_ack {
-    IRQ_ACK_NONE,       /* edge: nothing to wait for */
-    IRQ_ACK_UNMASK,     /* level: masked until every guest that shares it has signalled EOI */
-};
-
-/* All fields are guarded by `lock` but `irq`. */
+/*
+ * One interrupt source. An edge (or message) is acknowledged at once. A level-triggered line is
+ * masked when it arrives, and unmasked when its handler returns or when every guest that shares it
+ * has signalled EOI. All fields are guarded by `lock`, taken with interrupts off.
+ */
 struct irq_desc {
     spinlock_t lock;
     unsigned int irq;               /* GSI below ioapic_nr_gsis(), else allocated for an MSI */
-    bool in_use;
-    bool started;                   /* bound and unmasked */
-    bool is_guest;
+    bool allocated;                 /* MSI numbers: by irq_alloc() */
     bool level;
     struct msi_desc *msi;           /* NULL for a GSI */
     /* Where it arrives now, where it arrived before the last move, where it is to move to. */
     uint8_t vector, old_vector;     /* 0: none */
     unsigned int cpu, old_cpu;
-    int pending_cpu;                /* -1: no move asked for */
+    int wanted_cpu;                 /* -1: no wish */
     /* Hypervisor's own handler. */
     irq_handler_t *handler;
     void *data;
     const char *name;
     /* Guests bound to it. */
-    enum irq_ack ack;
     bool shareable;
     unsigned int nr_guests;
     unsigned int in_flight;         /* guests that have yet to signal EOI */
-    struct {
+    struct irq_guest {
         struct domain *d;
         unsigned int pirq;
         bool in_flight;
@@ -77,24 +72,47 @@ void irq_init(void);
 void do_IRQ(struct cpu_user_regs *regs);
 
 /* Allocate an irq number for an MSI: >= 0, or -ENOSPC. */
-int irq_alloc(void);
+int irq_alloc(struct msi_desc *msi);
+/* Give number and vector back; nobody is bound to it any more. */
 void irq_free(unsigned int irq);
-/* Give `irq` a vector on some CPU, near `cpu_hint` if that is online. -ENOSPC if none is free. */
-int irq_assign_vector(struct irq_desc *desc, unsigned int cpu_hint);
 
-/* Vectors whose handlers are not devices': x86/irq.c calls these. */
-void smp_call_function_interrupt(void);     /* CALL_FUNCTION_VECTOR: smp.c */
-void apic_timer_interrupt(void);            /* LOCAL_TIMER_VECTOR: time.c */
+/* The desc's lock is held. Give it a vector if it has none (-ENOSPC), route it there, unmask. */
+int irq_startup(struct irq_desc *desc);
+void irq_shutdown(struct irq_desc *desc);
+/* A level-triggered line may fire again. */
+void irq_unmask(struct irq_desc *desc);
+/* Deliver to `cpu` from the next occurrence on. */
+void irq_want_cpu(struct irq_desc *desc, unsigned int cpu);
+
+/* LOCAL_TIMER_VECTOR: time.c. */
+void apic_timer_interrupt(void);
 /* Make a CPU look at its softirqs (smp_send_event_check() of domus/arch.h for a set of CPUs). */
 void smp_send_event_check(unsigned int cpu);
 void smp_send_event_check_mask(const cpumask_t *mask);
 
-/* Guest interrupts (x86/pirq.c). A domain's pirq table exists from pirq_domain_init() on. */
-int pirq_domain_init(struct domain *d, unsigned int nr_pirqs);
-/* Unbind and unmap all; the domain's vCPUs do not run any more. */
+/* Guest interrupts (x86/pirq.c). Send to all guests bound; the desc's lock is held. */
+void pirq_deliver(struct irq_desc *desc);
+
+/* Let the domain have pirqs 0 to nr_pirqs - 1; they are mapped to interrupts one by one. */
+void pirq_domain_init(struct domain *d, unsigned int nr_pirqs);
+/* Unmap all and free the table; no event channel is bound to any of them. */
 void pirq_domain_destroy(struct domain *d);
-unsigned int pirq_domain_count(const struct domain *d);
-/* irq that `pirq` of the domain stands for, or -1. */
+/* Irq that `pirq` of the domain stands for, or -1. Any pirq value is fine. */
 int pirq_to_irq(const struct domain *d, unsigned int pirq);
+/*
+ * Map a GSI, or the MSI described by `req`, to `pirq`; a negative pirq asks for any that is free.
+ * Returns the pirq, or -EINVAL, -EEXIST (mapped otherwise), -ENOSPC, -ENOMEM, -ENODEV.
+ */
+struct msi_request;
+int pirq_map_gsi(struct domain *d, int pirq, unsigned int gsi);
+int pirq_map_msi(struct domain *d, int pirq, const struct msi_request *req);
+/* -EINVAL if not mapped, -EBUSY while an event channel is bound to it. */
+int pirq_unmap(struct domain *d, unsigned int pirq);
+/* First pirq not in use, for `msi` above the GSIs; -ENOSPC. */
+int pirq_get_free(struct domain *d, bool msi);
+/* PHYSDEVOP_irq_status_query: XENIRQSTAT_* of a mapped pirq, or -EINVAL. */
+int pirq_status(struct domain *d, unsigned int pirq);
+/* PHYSDEVOP_pirq_eoi_gmfn_v2: the guest's bitmap of pirqs that need EOI. -EBUSY if there is one. */
+int pirq_set_eoi_map(struct domain *d, unsigned long gmfn);
 
 #endif

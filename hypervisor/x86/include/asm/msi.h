@@ -25,13 +25,12 @@ struct msi_request {
 struct msi_desc {
     struct list_head node;     /* pci_dev.msi_list, under the pcidevs lock */
     struct pci_dev *dev;
-    unsigned int irq;
     unsigned int cap;          /* offset of the capability */
-    unsigned int entry;        /* MSI-X table index or number of the MSI vector */
+    unsigned int entry;        /* MSI-X table index; 0 for MSI */
     bool is_msix;
     bool is_64bit;
     bool maskable;
-    bool guest_masked;
+    bool masked;
     volatile uint32_t *table;  /* MSI-X entry */
     struct msi_msg msg;
 };
@@ -46,7 +45,9 @@ void msi_mask(struct msi_desc *desc);
 void msi_unmask(struct msi_desc *desc);
 /* Write all messages of the function again after it lost power. */
 int msi_restore(struct pci_dev *dev);
-/* PHYSDEVOP_prepare_msix / _release_msix. The pcidevs lock is held. */
+/* PHYSDEVOP_prepare_msix / _release_msix: -EBUSY while MSIs are mapped. The pcidevs lock is held. */
 int msix_prepare(struct pci_dev *dev, bool off);
+/* Unmap the table; no MSI of the function is left. The pcidevs lock is held. */
+void msix_release_table(struct pci_dev *dev);
 
 #endif

@@ -31,23 +31,21 @@ typedef struct {
 #define PCI_CAP_ID_MSI     0x05
 #define PCI_CAP_ID_MSIX    0x11
 
-struct domain;
 struct msix_table;
 
-/* What the hypervisor keeps of a function: who owns it and its message-signalled interrupts. */
+/* What the hypervisor keeps of a function: its message-signalled interrupts. Under pcidevs_lock. */
 struct pci_dev {
     struct list_head node;
     pci_sbdf_t sbdf;
-    struct domain *owner;        /* whose MSIs it may raise; NULL is dom0 */
     struct msix_table *msix;     /* mapped MSI-X table, NULL until first used */
     struct list_head msi_list;   /* struct msi_desc.node */
 };
 
-/* Find ECAM windows in the MCFG. Configuration access works before that too, by ports CF8/CFC. */
-void pci_init(void);
-/* dom0 says that this ECAM window is reserved in its memory map; 0 or -ENODEV if unknown. */
-int pci_mmcfg_reserved(uint64_t address, uint16_t seg, uint8_t start_bus, uint8_t end_bus,
-                       bool usable);
+/*
+ * dom0 says that an ECAM window is, or is not, reserved in its view of memory. The hypervisor goes
+ * by the MCFG: 0 if the window is one of that table, else -ENODEV.
+ */
+int pci_mmcfg_reserved(uint64_t address, uint16_t seg, uint8_t start_bus, uint8_t end_bus);
 
 /*
  * Configuration space: `reg` 0-4095 aligned to `bytes`, `bytes` 1, 2 or 4. Reads of what does not
@@ -65,6 +63,7 @@ void pcidevs_unlock(void);
 struct pci_dev *pci_get_dev(pci_sbdf_t sbdf);      /* NULL if not known */
 /* Known or made known now; -ENODEV if there is no such function, -ENOMEM. Lock held. */
 int pci_add_dev(pci_sbdf_t sbdf, struct pci_dev **out);
+/* -ENODEV if not known, -EBUSY while MSIs of it are mapped. Lock held. */
 int pci_remove_dev(pci_sbdf_t sbdf);
 
 #endif
