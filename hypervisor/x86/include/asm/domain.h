@@ -4,6 +4,8 @@
 #define ASM_DOMAIN_H
 
 #include <domus/types.h>
+#include <domus/cpumask.h>
+#include <domus/list.h>
 #include <domus/spinlock.h>
 #include <xen/xen.h>
 #include <asm/mm.h>
@@ -11,9 +13,6 @@
 struct rangeset;
 struct xsave_area;
 struct cpu_policy;
-
-/* arch_vcpu.flags */
-#define VF_KERNEL_MODE  (1u << 0)    /* the guest's kernel runs, not its user space */
 
 #define GUEST_GDT_FRAMES 14
 #define GUEST_LDT_PAGES  16
@@ -29,16 +28,17 @@ struct pv_trap {
 
 struct arch_vcpu {
     struct cpu_user_regs user_regs;  /* when not running */
-    unsigned int flags;              /* VF_* */
+    unsigned int flags;              /* VF_*, asm/traps.h */
 
     /* Address spaces. A held type reference each; cr3_* are what CR3 is loaded with. */
     mfn_t guest_table, guest_table_user;    /* _mfn(0) for user: none */
     unsigned long cr3_kernel, cr3_user;
-    mfn_t old_guest_table;           /* being dropped, preempted: done before anything else; INVALID_MFN: none */
-    bool old_guest_table_partial;
+    mfn_t old_guest_table;           /* being dropped, preempted: done before anything else; _mfn(0): none */
+    unsigned int dirty_cpu;          /* CPU whose TLB may hold its translations; VCPU_NOT_LOADED: none */
 
     /* Entry points into the guest's kernel. */
     unsigned long kernel_sp;         /* TSS.SP0 of the guest: where traps from its user space push */
+    unsigned long entry_sp;          /* the same for entry code: aligned, 0 if not fit for a frame */
     unsigned long kernel_ss;
     unsigned long event_callback, failsafe_callback, syscall_callback;
     unsigned long sysenter_callback, syscall32_callback, nmi_callback;
@@ -70,19 +70,18 @@ struct arch_vcpu {
     bool fpu_initialised;
     bool fpu_dirty;                  /* the registers hold this vCPU's state */
 
-    /* NMI and machine-check delivery. */
-    bool nmi_pending, mce_pending, nmi_masked;
+    unsigned int async;              /* ASYNC_*: NMI and machine-check delivery; atomic bit operations */
 
     u64 tsc_aux;
     u64 misc_enables;
     u64 pending_system_time_version;
     struct vcpu_time_info time;      /* what was last published */
 };
-#define CBF_SYSCALL_MASKS_EVENTS  (1u << 0)
-#define CBF_FAILSAFE_MASKS_EVENTS (1u << 1)
-#define CBF_SYSENTER_MASKS_EVENTS (1u << 2)
+#define VCPU_NOT_LOADED (~0u)
 
 struct arch_domain {
+    cpumask_t dirty_cpumask;         /* CPUs whose TLB may hold translations of its vCPUs; x86/pv/cr3.c */
+    struct list_head relmem_list;    /* pages already given up by pv_relinquish_memory; page_alloc_lock */
     struct rangeset *ioport_caps;    /* ports allowed */
     struct cpu_policy *policy;       /* CPUID and MSRs that the guest sees; x86/cpuid.c */
     unsigned long pirq_eoi_map_mfn;

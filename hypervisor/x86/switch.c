@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Switching a physical CPU from one vCPU to another. There is one stack a CPU and none a vCPU: a switch saves the guest's
+ * registers from the top of the stack, loads the other's there, and leaves for the guest, or the idle loop, on an empty
+ * stack. Nothing of the code that called context_switch() is returned to.
+ */
+#include <domus/arch.h>
+#include <domus/domain.h>
+#include <domus/lib.h>
+#include <domus/sched.h>
+#include <domus/string.h>
+#include <asm/current.h>
+#include <asm/desc.h>
+#include <asm/flushtlb.h>
+#include <asm/fpu.h>
+#include <asm/mm_init.h>
+#include <asm/processor.h>
+#include <asm/pv_mm.h>
+#include <asm/segments.h>
+#include <asm/traps.h>
+
+static void save_segments(struct vcpu *v)
+{
+    unsigned long gs = read_gs_base(), inactive = read_inactive_gs_base();
+    bool kernel = v->arch.flags & VF_KERNEL_MODE;
+    u16 s[4];
+
+    read_selectors(s);
+    v->arch.ds_sel = s[0];
+    v->arch.es_sel = s[1];
+    v->arch.fs_sel = s[2];
+    v->arch.gs_sel = s[3];
+    v->arch.fs_base = read_fs_base();
+    v->arch.gs_base_kernel = kernel ? gs : inactive;
+    v->arch.gs_base_user = kernel ? inactive : gs;
+}
+
+/* False if a selector could not be loaded: the guest has taken its descriptor away meanwhile. */
+static bool load_segments(const struct vcpu *v)
+{
+    bool kernel = v->arch.flags & VF_KERNEL_MODE;
+    bool ok = load_ds(v->arch.ds_sel);
+
+    ok &= load_es(v->arch.es_sel);
+    ok &= load_fs(v->arch.fs_sel);
+    ok &= load_gs(v->arch.gs_sel);
+    write_fs_base(v->arch.fs_base);
+    write_gs_base(kernel ? v->arch.gs_base_kernel : v->arch.gs_base_user);
+    write_inactive_gs_base(kernel ? v->arch.gs_base_user : v->arch.gs_base_kernel);
+    return ok;
+}
+
+#define DR7_ENABLED 0xffu
+
+static void load_debug_registers(const struct vcpu *v)
+{
+    write_dr0(v->arch.dr[0]);
+    write_dr1(v->arch.dr[1]);
+    write_dr2(v->arch.dr[2]);
+    write_dr3(v->arch.dr[3]);
+    write_dr7(v->arch.dr[7]);
+}
+
+static void save_guest(struct vcpu *v)
+{
+    memcpy(&v->arch.user_regs, guest_cpu_user_regs(), offsetof(struct cpu_user_regs, es));
+    save_segments(v);
+    vcpu_fpu_save(v);
+    if (v->arch.dr[7] & DR7_ENABLED)
+        write_dr7(0x400);
+}
+
+static void load_guest(struct vcpu *v)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+    const u16 wanted[4] = { v->arch.ds_sel, v->arch.es_sel, v->arch.fs_sel, v->arch.gs_sel };
+
+    memcpy(regs, &v->arch.user_regs, offsetof(struct cpu_user_regs, es));
+    write_ptbase(v);
+    pv_load_descriptor_windows(v);
+    vcpu_fpu_restore(v);
+    if (v->arch.dr[7] & DR7_ENABLED)
+        load_debug_registers(v);
+    if (!load_segments(v))
+        pv_failsafe(regs, wanted);
+}
+
+static void load_idle_page_table(void)
+{
+    u32 stamp = tlbflush_pre_cr3();
+
+    write_cr3(virt_to_maddr(idle_l4));
+    tlbflush_post_cr3(stamp);
+}
+
+void context_switch(struct vcpu *prev, struct vcpu *next)
+{
+    unsigned int cpu = smp_processor_id();
+
+    if (!is_idle_vcpu(prev)) {
+        save_guest(prev);
+        update_runstate_area(prev);
+    }
+    set_current(next);
+    if (is_idle_vcpu(next)) {
+        load_idle_page_table();
+    } else {
+        cpumask_set_cpu(cpu, &next->domain->arch.dirty_cpumask);
+        load_guest(next);
+    }
+    if (!is_idle_vcpu(prev) && prev->domain != next->domain)
+        cpumask_clear_cpu(cpu, &prev->domain->arch.dirty_cpumask);
+    context_saved(prev);
+    if (is_idle_vcpu(next)) {
+        local_irq_enable();
+        reset_stack_and_jump(idle_loop);
+    }
+    update_vcpu_system_time(next);
+    update_runstate_area(next);
+    local_irq_enable();
+    reset_stack_and_jump(ret_to_guest);
+}
+
+/* A vCPU that has left its CPU is saved at once, so there is nothing to fetch back. */
+void sync_vcpu_execstate(struct vcpu *v)
+{
+    ASSERT(v == current || !v->is_running);
+    (void)v;
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+    unsigned int cpu = READ_ONCE(v->processor);
+
+    /* In a guest here and now it will look on its way out anyway. */
+    if (cpu != smp_processor_id() && READ_ONCE(v->is_running))
+        smp_send_event_check(cpu);
+}
+
+void arch_cpu_idle(void)
+{
+    safe_halt();
+}
