@@ -183,6 +183,7 @@ static const char *take_note(struct pv_kernel *k, const struct note *n)
         return parse_features(k, text);
     case XEN_ELFNOTE_SUPPORTED_FEATURES:
         k->features_supported |= (u32)note_number(n);
+        k->names_supported_features = true;
         break;
     }
     return NULL;

@@ -34,8 +34,6 @@ void kernel_file_close(struct kernel_file *file);
 
 /* ---- elf.c ---- */
 
-#define KERNEL_FEATURE_WORDS 1
-
 /* What a PV kernel says about itself: <xen/elfnote.h>. Addresses are virtual unless named otherwise. */
 struct pv_kernel {
     const u8 *image;
@@ -45,6 +43,7 @@ struct pv_kernel {
     u64 init_p2m;                   /* 0: the list lies in the initial region */
     bool unmapped_initrd;           /* can be given its ramdisk by frame number */
     u32 features_supported, features_required;      /* bits XENFEAT_* */
+    bool names_supported_features;  /* has note SUPPORTED_FEATURES, so that what it lacks it cannot */
     u64 start, end;                 /* of all segments, end exclusive */
     char guest_os[32], guest_version[32];
 };
