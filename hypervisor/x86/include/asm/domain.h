@@ -72,9 +72,13 @@ struct arch_vcpu {
 
     unsigned int async;              /* ASYNC_*: NMI and machine-check delivery; atomic bit operations */
 
+    /* Arguments of a hypercall that was preempted inside a multicall: pv/hypercall.c. */
+    unsigned long continuation_args[6];
+    unsigned int continuation_nargs;
+
     u64 tsc_aux;
     u64 misc_enables;
-    u64 pending_system_time_version;
+    unsigned long time_info_published;   /* guest address that holds a copy of .time; 0: none; x86/time.c */
     struct vcpu_time_info time;      /* what was last published */
 };
 #define VCPU_NOT_LOADED (~0u)
