@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads a domain's configuration; see config.h. The syntax and the values are libxlutil's business; which keys there are
+ * and on which line each stands, and what they mean to the daemon, is found here.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libxlutil.h>
+
+#include "cli/config.h"
+
+#define CONFIG_SIZE_MAX (1 << 20)
+
+/* A configuration while it is read. */
+struct source {
+    const char *path;
+    char *const *settings;
+    size_t setting_count;
+    char *text; /* the file, then one line for each setting */
+    size_t size;
+    unsigned int file_lines;
+    XLU_Config *parsed;
+    struct failure *failure;
+};
+
+/* --- reporting --------------------------------------------------------------------------------------------------- */
+
+/* Where line `line` of the text came from, for a message. */
+static const char *place(const struct source *source, unsigned int line, char *buffer, size_t size)
+{
+    if (line <= source->file_lines)
+        snprintf(buffer, size, "line %u", line);
+    else if (line - source->file_lines <= source->setting_count)
+        snprintf(buffer, size, "`%s'", source->settings[line - source->file_lines - 1]);
+    else
+        snprintf(buffer, size, "the end");
+    return buffer;
+}
+
+struct search {
+    const char *key;
+    unsigned int line;
+};
+
+static int note_line(void *context, const char *key, unsigned int line)
+{
+    struct search *search = context;
+
+    if (strcmp(key, search->key) == 0)
+        search->line = line;
+    return 0;
+}
+
+/* Refuse the value of `key`. Returns -1. */
+static int bad_value(const struct source *source, const char *key, const char *remedy, const char *why)
+{
+    struct search search = { .key = key, .line = UINT_MAX };
+    char where[256];
+
+    config_scan_keys(source->text, source->size, note_line, &search);
+    failure_why(source->failure, "%s: %s: %s", place(source, search.line, where, sizeof(where)), key, why);
+    failure_remedy(source->failure, "%s", remedy);
+    return -1;
+}
+
+/* --- text -------------------------------------------------------------------------------------------------------- */
+
+static int unreadable(struct source *source, const char *why)
+{
+    failure_why(source->failure, "%s", why);
+    failure_remedy(source->failure, "name a readable configuration file; domus.cfg(5) shows one");
+    return -1;
+}
+
+static void count_lines(struct source *source)
+{
+    source->file_lines = 0;
+    for (size_t i = 0; i < source->size; i++)
+        source->file_lines += source->text[i] == '\n';
+}
+
+static int read_file(struct source *source, FILE *text)
+{
+    char piece[4096];
+    size_t got, total = 0;
+    FILE *file;
+
+    file = fopen(source->path, "re");
+    if (!file)
+        return unreadable(source, strerror(errno));
+    while ((got = fread(piece, 1, sizeof(piece), file)) > 0 && total <= CONFIG_SIZE_MAX) {
+        fwrite(piece, 1, got, text);
+        total += got;
+    }
+    if (ferror(file) || total > CONFIG_SIZE_MAX) {
+        fclose(file);
+        return unreadable(source, total > CONFIG_SIZE_MAX ? "it is longer than 1 MiB" : strerror(errno));
+    }
+    fclose(file);
+    fputc('\n', text);
+    return 0;
+}
+
+/* Append KEY=VALUE as a line of a configuration, with quotation marks around what is neither number, string nor list. */
+static int append_setting(struct source *source, FILE *text, const char *setting)
+{
+    const char *value = strchr(setting, '=');
+
+    if (!value) {
+        failure_why(source->failure, "`%s' is not of the form KEY=VALUE", setting);
+        failure_remedy(source->failure, "give one configuration file first, then settings like memory=512");
+        return -1;
+    }
+    value++;
+    fwrite(setting, 1, value - setting, text);
+    if (strchr("'\"[", *value) && *value) {
+        fputs(value, text);
+    } else if (*value && value[strspn(value, "0123456789")] == '\0') {
+        fputs(value, text);
+    } else {
+        fputc('"', text);
+        for (; *value; value++) {
+            if (strchr("\"\\", *value))
+                fputc('\\', text);
+            fputc(*value, text);
+        }
+        fputc('"', text);
+    }
+    fputc('\n', text);
+    return 0;
+}
+
+static int gather_text(struct source *source)
+{
+    FILE *text = open_memstream(&source->text, &source->size);
+    int failed = 0;
+
+    if (!text)
+        return unreadable(source, strerror(errno));
+    if (source->path)
+        failed = read_file(source, text);
+    fflush(text);
+    count_lines(source);
+    for (size_t i = 0; i < source->setting_count && !failed; i++)
+        failed = append_setting(source, text, source->settings[i]);
+    fclose(text);
+    return failed;
+}
+
+/* --- keys and syntax --------------------------------------------------------------------------------------------- */
+
+static int check_key(void *context, const char *key, unsigned int line)
+{
+    struct source *source = context;
+    const char *near = NULL;
+    char where[256];
+
+    place(source, line, where, sizeof(where));
+    switch (config_key_use(key, &near)) {
+    case KEY_USED:
+        return 0;
+    case KEY_IGNORED:
+        fprintf(stderr, "domus: %s, %s: %s has no effect\n", source->path ? source->path : "settings", where, key);
+        return 0;
+    case KEY_REFUSED:
+        failure_why(source->failure, "%s: %s is not supported", where, key);
+        failure_remedy(source->failure, "take it out of the configuration");
+        return -1;
+    case KEY_UNKNOWN:
+        break;
+    }
+    failure_why(source->failure, "%s: there is no key `%s'", where, key);
+    if (near)
+        failure_remedy(source->failure, "write `%s', if that is what is meant", near);
+    else
+        failure_remedy(source->failure, "correct it, or take it out; domus.cfg(5) lists all keys");
+    return -1;
+}
+
+/* Have libxlutil read the text. Its complaints go into the failure. */
+static int parse_text(struct source *source)
+{
+    char *complaints = NULL;
+    size_t size;
+    FILE *report = open_memstream(&complaints, &size);
+    int error = ENOMEM;
+
+    if (report)
+        source->parsed = xlu_cfg_init(report, source->path ? source->path : "settings");
+    if (source->parsed)
+        error = xlu_cfg_readdata(source->parsed, source->text, source->size);
+    if (report)
+        fclose(report);
+    if (error) {
+        failure_why(source->failure, "%.*s", complaints && *complaints ? (int)strcspn(complaints, "\n") : 13,
+                    complaints && *complaints ? complaints : "out of memory");
+        failure_remedy(source->failure, "correct the file; domus.cfg(5) shows the syntax");
+    }
+    free(complaints);
+    return error ? -1 : 0;
+}
+
+/* --- values ------------------------------------------------------------------------------------------------------ */
+
+json_t *absolute_path(const char *path)
+{
+    char folder[PATH_MAX];
+
+    if (*path == '/' || !getcwd(folder, sizeof(folder)))
+        return json_string(path);
+    return json_sprintf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, path);
+}
+
+/* The string value of `key`; NULL if it is not set or no string. */
+static const char *get_string(const struct source *source, const char *key)
+{
+    const char *value;
+
+    return xlu_cfg_get_string(source->parsed, key, &value, 1) == 0 ? value : NULL;
+}
+
+static int add_string(const struct source *source, json_t *config, const char *key)
+{
+    const char *value;
+    int error = xlu_cfg_get_string(source->parsed, key, &value, 1);
+
+    if (error == ESRCH)
+        return 0;
+    if (error)
+        return bad_value(source, key, "write one string in quotation marks", "it is a list");
+    if (json_object_set_new(config, key, json_string(value)) < 0)
+        return bad_value(source, key, "write it in UTF-8", "it is not text");
+    return 0;
+}
+
+static int add_path(const struct source *source, json_t *config, const char *key)
+{
+    int failed = add_string(source, config, key);
+    const char *value = json_string_value(json_object_get(config, key));
+
+    if (!failed && value)
+        json_object_set_new(config, key, absolute_path(value));
+    return failed;
+}
+
+static int add_number(const struct source *source, json_t *config, const char *key, long max)
+{
+    long value;
+    int error = xlu_cfg_get_long(source->parsed, key, &value, 1);
+    char why[64];
+
+    if (error == ESRCH)
+        return 0;
+    if (error || value < 1 || value > max) {
+        snprintf(why, sizeof(why), "it is not a whole number from 1 to %ld", max);
+        return bad_value(source, key, "write a whole number", why);
+    }
+    json_object_set_new(config, key, json_integer(value));
+    return 0;
+}
+
+/* What becomes of the domain when its guest stops. */
+static int add_action(const struct source *source, json_t *config, const char *key)
+{
+    int failed = add_string(source, config, key);
+    const char *value = json_string_value(json_object_get(config, key));
+
+    if (failed || !value || strcmp(value, "destroy") == 0 || strcmp(value, "restart") == 0
+        || strcmp(value, "preserve") == 0)
+        return failed;
+    return bad_value(source, key, "write destroy, restart or preserve", "this action is not supported");
+}
+
+static int add_devices(const struct source *source, json_t *config, const char *key,
+                       json_t *(*parse)(const char *, struct failure *))
+{
+    XLU_ConfigList *list;
+    json_t *devices;
+    int count, error = xlu_cfg_get_list(source->parsed, key, &list, &count, 1);
+
+    if (error == ESRCH)
+        return 0;
+    if (error)
+        return bad_value(source, key, "write a list: [ 'first', 'second' ]", "it is not a list");
+    devices = json_array();
+    json_object_set_new(config, key, devices);
+    for (int i = 0; i < count; i++) {
+        const char *item = xlu_cfg_get_listitem(list, i);
+        json_t *device = item ? parse(item, source->failure) : NULL;
+
+        if (!device) {
+            struct failure reason = *source->failure;
+            char why[sizeof(reason.why)];
+
+            snprintf(why, sizeof(why), "`%.200s': %.700s", item ? item : "?", item ? reason.why : "it is not a string");
+            return bad_value(source, key, item ? reason.remedy : "write strings in quotation marks", why);
+        }
+        json_array_append_new(devices, device);
+    }
+    return 0;
+}
+
+/* cmdline=, or what root= and extra= make together. */
+static int add_command_line(const struct source *source, json_t *config)
+{
+    const char *whole = get_string(source, "cmdline");
+    const char *root = get_string(source, "root");
+    const char *extra = get_string(source, "extra");
+    json_t *line;
+
+    if (whole)
+        line = json_string(whole);
+    else
+        line = json_sprintf("%s%s%s%s", root ? "root=" : "", root ? root : "", root && extra ? " " : "",
+                            extra ? extra : "");
+    if (!line)
+        return bad_value(source, whole ? "cmdline" : "extra", "write it in UTF-8", "it is not text");
+    json_object_set_new(config, "cmdline", line);
+    return 0;
+}
+
+static int check_type(const struct source *source)
+{
+    const char *type = get_string(source, "type");
+    const char *builder = get_string(source, "builder");
+
+    if (type && strcmp(type, "pv") != 0)
+        return bad_value(source, "type", "write type = \"pv\" and give a kernel",
+                         "only paravirtualized guests are supported");
+    if (!type && builder && strcmp(builder, "linux") != 0 && strcmp(builder, "generic") != 0)
+        return bad_value(source, "builder", "write type = \"pv\" and give a kernel",
+                         "only paravirtualized guests are supported");
+    return 0;
+}
+
+static int check_required(const struct source *source, const json_t *config)
+{
+    static const char *const required[][2] = {
+        { "name", "add name = \"...\"" },
+        { "kernel", "add kernel = \"/boot/...\", the kernel that the guest runs" },
+        { "memory", "add memory = 256, or as many MiB as the guest needs" },
+    };
+
+    for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
+        if (!json_object_get(config, required[i][0])) {
+            failure_why(source->failure, "%s= is missing", required[i][0]);
+            failure_remedy(source->failure, "%s", required[i][1]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+#define MEMORY_MAX (16L << 20)
+#define VCPUS_MAX 128
+
+static int convert(const struct source *source, json_t *config)
+{
+    if (check_type(source) < 0 || add_string(source, config, "name") < 0 || add_path(source, config, "kernel") < 0
+        || add_path(source, config, "ramdisk") < 0 || add_command_line(source, config) < 0
+        || add_number(source, config, "memory", MEMORY_MAX) < 0 || add_number(source, config, "maxmem", MEMORY_MAX) < 0
+        || add_number(source, config, "vcpus", VCPUS_MAX) < 0 || add_number(source, config, "maxvcpus", VCPUS_MAX) < 0
+        || add_string(source, config, "uuid") < 0 || add_action(source, config, "on_poweroff") < 0
+        || add_action(source, config, "on_reboot") < 0 || add_action(source, config, "on_crash") < 0
+        || add_devices(source, config, "disk", disk_parse) < 0 || add_devices(source, config, "vif", vif_parse) < 0)
+        return -1;
+    return check_required(source, config);
+}
+
+json_t *config_read(const char *path, char *const *settings, size_t count, struct failure *failure)
+{
+    struct source source = { .path = path, .settings = settings, .setting_count = count, .failure = failure };
+    json_t *config = json_object();
+
+    if (path)
+        failure_what(failure, "cannot create a domain from %s", path);
+    else
+        failure_what(failure, "cannot create a domain");
+    if (gather_text(&source) < 0 || config_scan_keys(source.text, source.size, check_key, &source) != 0
+        || parse_text(&source) < 0 || convert(&source, config) < 0) {
+        json_decref(config);
+        config = NULL;
+    }
+    if (source.parsed)
+        xlu_cfg_destroy(source.parsed);
+    free(source.text);
+    return config;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * domus create: the configuration becomes JSON here, the domain in the daemon.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/config.h"
+
+#define REPLAY_ALL (1 << 20)
+
+/* The file is the first argument, unless that is a setting: KEY=VALUE with no such file. */
+static bool first_is_file(const struct invocation *invocation)
+{
+    return invocation->argc > 0 && (!strchr(invocation->argv[0], '=') || access(invocation->argv[0], F_OK) == 0);
+}
+
+static json_t *read_config(const struct invocation *invocation, struct failure *failure)
+{
+    int files = first_is_file(invocation) ? 1 : 0;
+
+    return config_read(files ? invocation->argv[0] : NULL, invocation->argv + files, invocation->argc - files, failure);
+}
+
+/* Turn the connection into the console of the new domain, from its first character on. */
+static int attach(const struct invocation *invocation, int fd, json_t *created)
+{
+    struct failure failure;
+    json_t *reply = daemon_call(fd,
+                                json_pack("{s:s, s:O, s:i}", "op", "console", "domain",
+                                          json_object_get(created, "domid"), "replay", REPLAY_ALL),
+                                "cannot attach to the new domain's console", &failure);
+    int status;
+
+    if (!reply)
+        return report_failure(invocation, &failure);
+    status = console_run(fd, json_string_value(json_object_get(reply, "name")));
+    json_decref(reply);
+    return status;
+}
+
+static void print_created(const struct invocation *invocation, const json_t *reply)
+{
+    if (invocation->json)
+        report_json(json_incref((json_t *)reply));
+    else
+        printf("%s is domain %" JSON_INTEGER_FORMAT "\n", json_string_value(json_object_get(reply, "name")),
+               json_integer_value(json_object_get(reply, "domid")));
+}
+
+int command_create(const struct invocation *invocation)
+{
+    struct failure failure;
+    json_t *config, *reply = NULL;
+    char what[128];
+    int fd, status;
+
+    if (invocation->argc == 0)
+        return usage_error(invocation->command, "no configuration is given");
+    config = read_config(invocation, &failure);
+    if (!config)
+        return report_failure(invocation, &failure);
+    if (option_value(invocation, 'n'))
+        return report_json(json_pack("{s:o}", "config", config));
+    snprintf(what, sizeof(what), "cannot create domain %s", json_string_value(json_object_get(config, "name")));
+    fd = daemon_open(what, &failure);
+    if (fd >= 0)
+        reply = daemon_call(fd,
+                            json_pack("{s:s, s:O, s:b, s:b}", "op", "create", "config", config, "paused",
+                                      option_value(invocation, 'p') != NULL, "progress", isatty(STDERR_FILENO)),
+                            what, &failure);
+    json_decref(config);
+    if (reply) {
+        print_created(invocation, reply);
+        status = option_value(invocation, 'c') ? attach(invocation, fd, reply) : STATUS_OK;
+    } else {
+        status = report_failure(invocation, &failure);
+    }
+    json_decref(reply);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
