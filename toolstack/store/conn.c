@@ -135,7 +135,7 @@ static void conn_die(struct store_conn *conn)
     transactions_clear(conn);
     journal_reset(conn);
     conn->produced -= bytes_length(&conn->out);
-    conn->out_journaled = 0;
+    conn->out_fresh = 0;
     bytes_clear(&conn->in);
     bytes_clear(&conn->out);
     journal_moved(conn);
@@ -162,7 +162,7 @@ void conn_send(struct store_conn *conn, uint32_t type, uint32_t req_id, uint32_t
 
     bytes_append(&conn->out, &header, sizeof(header));
     bytes_append(&conn->out, payload, length);
-    conn->out_journaled += sizeof(header) + length;
+    conn->out_fresh += sizeof(header) + length;
     conn->produced += sizeof(header) + length;
     journal_moved(conn);
     wake(conn);
@@ -219,6 +219,9 @@ size_t store_conn_output(const struct store_conn *conn, const void **data)
 void store_conn_sent(struct store_conn *conn, size_t length)
 {
     bytes_drop(&conn->out, length);
+    /* Output may go before its journal is written where no restart will ask for it. */
+    if (conn->out_fresh > bytes_length(&conn->out))
+        conn->out_fresh = bytes_length(&conn->out);
     conn->wants_wake = false;
 }
 
@@ -228,7 +231,7 @@ void store_conn_reset(struct store_conn *conn)
     transactions_clear(conn);
     bytes_clear(&conn->in);
     bytes_clear(&conn->out);
-    conn->out_journaled = 0;
+    conn->out_fresh = 0;
     conn->consumed = conn->produced = 0;
     conn->dead = conn->overrun = false;
     journal_reset(conn);

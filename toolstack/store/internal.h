@@ -101,7 +101,7 @@ struct store_conn {
     uint32_t produced;     /* ring index behind the last byte of output */
     struct bytes in;       /* a message not yet whole */
     struct bytes out;
-    size_t out_journaled;  /* how much of the end of `out` the journal does not know */
+    size_t out_fresh;      /* how much of the end of `out` the journal does not know */
     LIST_HEAD(, store_watch) watches;
     unsigned int watch_count;
     LIST_HEAD(, transaction) transactions;

@@ -175,8 +175,8 @@ static void put_moved(struct store *store)
     while ((conn = LIST_FIRST(&store->moved))) {
         LIST_REMOVE(conn, moved_link);
         conn->moved = false;
-        put_io(conn, conn->out_journaled);
-        conn->out_journaled = 0;
+        put_io(conn, conn->out_fresh);
+        conn->out_fresh = 0;
     }
 }
 
