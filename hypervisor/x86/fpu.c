@@ -97,6 +97,20 @@ void vcpu_fpu_reset(struct vcpu *v)
     v->arch.xcr0 = v->arch.xcr0_accum = xfeature_mask & XSTATE_FP;
 }
 
+/* Reserved bits of MXCSR make the restore fault. */
+#define MXCSR_VALID 0xffffu
+
+void fpu_sanitise_legacy(struct vcpu *v)
+{
+    u32 mxcsr;
+
+    memcpy(&mxcsr, v->arch.xsave->fxsave + 24, sizeof(mxcsr));
+    mxcsr &= MXCSR_VALID;
+    memcpy(v->arch.xsave->fxsave + 24, &mxcsr, sizeof(mxcsr));
+    if (xfeature_mask != 0)
+        v->arch.xsave->xstate_bv |= XSTATE_FP_SSE;
+}
+
 void vcpu_fpu_save(struct vcpu *v)
 {
     clts();

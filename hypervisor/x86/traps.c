@@ -81,6 +81,16 @@ static void do_debug(struct cpu_user_regs *regs)
     pv_inject_hw_exception(X86_EXC_DB, 0);
 }
 
+/* CR0.TS is set only if the guest asked for it, and only until this trap. */
+static void do_device_not_available(struct cpu_user_regs *regs)
+{
+    if (!guest_mode(regs))
+        fatal_trap(regs);
+    clts();
+    current->arch.cr0 &= ~(unsigned long)X86_CR0_TS;
+    pv_inject_hw_exception(X86_EXC_NM, 0);
+}
+
 static void do_int3(struct cpu_user_regs *regs)
 {
     if (!guest_mode(regs)) {
@@ -256,6 +266,7 @@ trap_fn *const exception_table[32] = {
     [X86_EXC_BP] = do_int3,
     [X86_EXC_OF] = do_overflow,
     [X86_EXC_UD] = do_invalid_op,
+    [X86_EXC_NM] = do_device_not_available,
     [X86_EXC_DF] = do_double_fault,
     [X86_EXC_GP] = do_general_protection,
     [X86_EXC_PF] = do_page_fault,

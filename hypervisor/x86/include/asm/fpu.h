@@ -34,6 +34,8 @@ void vcpu_fpu_reset(struct vcpu *v);    /* as after power-on; v does not run */
 /* The registers hold the state of the vCPU that runs here. IRQs off. */
 void vcpu_fpu_save(struct vcpu *v);
 void vcpu_fpu_restore(struct vcpu *v);
+/* A legacy image from outside was copied in: clears what would make restoring it fault. */
+void fpu_sanitise_legacy(struct vcpu *v);
 /* XSETBV by a guest: whether value is valid for XCR0. */
 bool xcr0_valid(u64 value);
 /* The running vCPU's new XCR0, checked. */
