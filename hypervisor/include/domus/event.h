@@ -18,25 +18,34 @@ struct evtchn;
 struct evtchn_ops;
 
 #define EVTCHN_BUCKET_PORTS 64
+#define EVTCHN_BUCKETS(max_port) ((max_port) / EVTCHN_BUCKET_PORTS + 1)
 
-/* Lives in struct domain. */
+/*
+ * Lives in struct domain. A struct evtchn, once made, stays until evtchn_destroy_final; its own lock
+ * guards its state, so ports can be looked up with no lock.
+ */
 struct evtchn_domain {
-    spinlock_t lock;                    /* allocation and (un)binding of ports */
-    struct evtchn **bucket;             /* [(max_ports / EVTCHN_BUCKET_PORTS)]; entries set once */
+    spinlock_t lock;                    /* allocation of ports, PIRQ bindings, change of the ABI */
+    struct evtchn **bucket;             /* [EVTCHN_BUCKETS(max_port)]; entries set once */
     unsigned int valid_ports;           /* ports below this have a struct; only grows; read without lock */
-    unsigned int active;                /* ports in use; atomic reads */
+    unsigned int free_hint;             /* no port below this is free */
+    unsigned int active;                /* ports in use; under lock, read without */
     unsigned int max_port;              /* highest allowed; createdomain's max_evtchn_port */
     const struct evtchn_ops *ops;       /* 2-level or FIFO */
     struct evtchn_fifo_domain *fifo;
-    unsigned int teardown_next;         /* evtchn_destroy goes on here */
-    spinlock_t virq_lock;               /* global VIRQs of this domain */
+    unsigned int teardown_next;         /* evtchn_destroy and evtchn_reset go on here; 0: none under way */
+    u32 *pirq_port;                     /* [d->nr_pirqs]: port bound to it, or 0; made for the first one */
+    unsigned int pirq_limit;            /* entries of pirq_port from here on are 0 */
 };
 
+/* max_port: highest port number the domain may have. 0 or -ENOMEM. */
 int evtchn_init(struct domain *d, unsigned int max_port);
 int evtchn_destroy(struct domain *d);           /* closes every port; -ERESTART when preempted */
 void evtchn_destroy_final(struct domain *d);    /* frees the structures */
 void evtchn_vcpu_init(struct vcpu *v);
 void evtchn_vcpu_destroy(struct vcpu *v);
+/* Closes all ports of a domain that goes on living, and returns it to the 2-level ABI. resuming: called
+ * again after -ERESTART. -EBUSY, -EINVAL if the two do not match what is under way. */
 int evtchn_reset(struct domain *d, bool resuming);
 
 /* VIRQs. Global ones go to the vCPU that the domain bound them on. */
@@ -52,11 +61,11 @@ bool send_guest_pirq(struct domain *d, unsigned int pirq);
 /* Notify a local port, as EVTCHNOP_send does. */
 int evtchn_send(struct domain *d, unsigned int port);
 
-/* Whether port is a valid port of d and pending (for SCHEDOP_poll). */
+/* Whether port is a port of d; whether it is pending (false if it is not a port). For SCHEDOP_poll. */
 bool evtchn_port_valid(const struct domain *d, unsigned int port);
 bool evtchn_port_pending(const struct domain *d, unsigned int port);
 
-/* Move a vCPU's interdomain-unbound pirqs with it: called when v changed CPU. */
+/* Physical interrupts bound to v follow it: called when v changed CPU, with no interrupt's lock held. */
 void evtchn_move_pirqs(struct vcpu *v);
 
 /* Events for v are pending and unmasked: it should be woken (VPF_BLOCKED cleared, kicked).

@@ -18,13 +18,14 @@ enum lock_rank {
     RANK_GRANT_TABLE,       /* a domain's grant table (rwlock); two: lower domid first */
     RANK_GRANT_ENTRY,       /* one active grant entry */
     RANK_PIRQ,              /* a domain's physical interrupts */
-    RANK_EVENT_TABLE,       /* set of a domain's event channels; two: lower address first */
+    RANK_EVENT_TABLE,       /* allocation of a domain's event channels, PIRQ bindings */
     RANK_PAGE_LOCK,         /* page-type state changes of one frame */
     RANK_PAGE_ALLOC,        /* d->page_alloc_lock: lists and counts of a domain's pages */
     RANK_DOMLIST,           /* domain hash and list, for writers */
     RANK_IRQ_DESC,          /* one physical interrupt's descriptor (irq) */
+    RANK_GLOBAL_VIRQ,       /* who handles host-wide virtual interrupts (irq) */
     RANK_EVENT_CHANNEL,     /* one event channel (irq); two: lower address first */
-    RANK_EVENT_QUEUE,       /* one FIFO event queue of a vCPU (irq) */
+    RANK_EVENT_QUEUE,       /* one FIFO event queue of a vCPU (irq); two: lower address first */
     RANK_PLATFORM,          /* platform state: MTRR, microcode, wall clock */
     RANK_SCHED,             /* one CPU's run queue (irq); two: lower CPU first */
     RANK_TIMER,             /* one CPU's timer queue (irq) */
