@@ -24,7 +24,6 @@ struct boot_info {
     unsigned int nr_modules;
     struct boot_module module[BOOT_MAX_MODULES];
     paddr_t rsdp;                   /* ACPI root pointer; 0: not given */
-    bool has_efi_map;
 };
 
 extern struct boot_info boot_info;

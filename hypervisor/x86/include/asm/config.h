@@ -68,5 +68,7 @@
 #define IST_NMI  2
 #define IST_MCE  3
 #define STACK_GUARD_PAGE 3
+/* Room for struct cpu_info at the top while its size is not known to assembly. */
+#define CPU_INFO_RESERVE 512
 
 #endif

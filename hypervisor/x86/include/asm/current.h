@@ -20,6 +20,8 @@ struct cpu_info {
     struct vcpu *current_vcpu;
     unsigned long per_cpu_offset;
     unsigned long cr4;                  /* what CR4 holds: saves reading it */
+    unsigned long scratch;              /* for entry code */
+    unsigned long pad;
 };
 
 /* The CPU aligns a frame that it pushes to 16 bytes, and the frame must end where guest_regs.es begins. */

@@ -49,6 +49,8 @@ extern const unsigned long idt_entry_points[256];
 
 /* Fills the IDT from idt_entry_points; the boot CPU, once. */
 void idt_init(void);
+/* Makes cpu's window with its own descriptors and stub page: before that CPU runs. 0 or -ENOMEM. */
+int desc_prepare_cpu(unsigned int cpu);
 /* Loads GDT, IDT, TSS of this CPU, whose stack block and window exist. */
 void desc_init_cpu(unsigned int cpu);
 /* Points this CPU's LDTR to nr entries at LDT_VIRT; 0: no LDT. */

@@ -66,7 +66,7 @@ bool mfn_valid(mfn_t mfn);
 static inline struct page_info *mfn_to_page(mfn_t mfn) { return frame_table() + mfn_x(mfn); }
 static inline mfn_t page_to_mfn(const struct page_info *pg) { return _mfn((unsigned long)(pg - frame_table())); }
 static inline void *mfn_to_virt(mfn_t mfn) { return (void *)(DIRECTMAP_VIRT_START + (mfn_x(mfn) << PAGE_SHIFT)); }
-static inline mfn_t virt_to_mfn(const void *va) { return _mfn(((unsigned long)va - DIRECTMAP_VIRT_START) >> PAGE_SHIFT); }
+static inline mfn_t virt_to_mfn(const void *va) { return maddr_to_mfn(virt_to_maddr(va)); }
 static inline struct page_info *virt_to_page(const void *va) { return mfn_to_page(virt_to_mfn(va)); }
 static inline void *page_to_virt(const struct page_info *pg) { return mfn_to_virt(page_to_mfn(pg)); }
 static inline struct domain *page_get_owner(const struct page_info *pg) { return pg->owner; }

@@ -16,9 +16,6 @@ void mm_init(void);
 /* Gives RAM pages back that were reserved while booting. */
 void mm_free_boot_range(paddr_t start, paddr_t end);
 
-/* Maps the window of a CPU in slot 259; -ENOMEM. Before that CPU runs. */
-int percpu_window_init(unsigned int cpu);
-
 /* Maps one page for the hypervisor in slots 256-271: an own L1 entry, tables made as needed; NULL: no memory. */
 pte_t *hv_pte(unsigned long va);
 
