@@ -97,7 +97,6 @@ static void reset_registers(struct vcpu *v)
 {
     v->arch.guest_table = v->arch.guest_table_user = v->arch.old_guest_table = _mfn(0);
     v->arch.flags = VF_KERNEL_MODE;
-    v->arch.dirty_cpu = VCPU_NOT_LOADED;
     v->arch.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET | X86_CR0_MP;
     v->arch.dr[6] = 0xffff0ff0;
     v->arch.dr[7] = 0x400;

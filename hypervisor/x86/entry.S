@@ -93,7 +93,8 @@ lstar_enter:
 
         /* User space calls its kernel. entry_sp is zero unless the guest's kernel stack is usable. */
         mov  VCPU_entry_sp(%r11), %rcx
-        jrcxz syscall_slow
+        test %rcx, %rcx
+        jz   syscall_slow
         testb $CBF_SYSCALL_MASKS_EVENTS, VCPU_callback_flags(%r11)
         jz   syscall_slow
         mov  VCPU_cr3_kernel(%r11), %rcx
@@ -187,7 +188,10 @@ hypercall_enter:
         jae  1f
         mov  %r10, %rcx
         lea  hypercall_table(%rip), %r10
-        call *(%r10,%rax,8)
+        mov  (%r10,%rax,8), %r10
+        test %r10, %r10
+        jz   1f
+        call *%r10
         mov  %rax, UREGS_rax(%rsp)
         jmp  ret_to_guest
 1:      movq $-38, UREGS_rax(%rsp)              /* -ENOSYS */
@@ -234,7 +238,8 @@ iret_read:
         cmp  $3, %ecx
         jne  9f
         mov  VCPU_cr3_user(%r11), %rcx          /* to user space */
-        jrcxz iret_no_user_space
+        test %rcx, %rcx
+        jz   iret_no_user_space
         mov  %rcx, %cr3
         swapgs
         andl $~VF_KERNEL_MODE, VCPU_flags(%r11)

@@ -256,21 +256,37 @@ static void do_double_fault(struct cpu_user_regs *regs)
     fatal_trap(regs);
 }
 
+/* No CPU that Domus sets up raises these. */
+static void do_reserved(struct cpu_user_regs *regs)
+{
+    fatal_trap(regs);
+}
+
 typedef void trap_fn(struct cpu_user_regs *regs);
 
 extern trap_fn *const exception_table[32];
 trap_fn *const exception_table[32] = {
-    [0 ... 31] = do_trap,
+    [X86_EXC_DE] = do_trap,
     [X86_EXC_DB] = do_debug,
     [X86_EXC_NMI] = do_nmi,
     [X86_EXC_BP] = do_int3,
     [X86_EXC_OF] = do_overflow,
+    [X86_EXC_BR] = do_trap,
     [X86_EXC_UD] = do_invalid_op,
     [X86_EXC_NM] = do_device_not_available,
     [X86_EXC_DF] = do_double_fault,
+    [9] = do_reserved,
+    [X86_EXC_TS] = do_trap,
+    [X86_EXC_NP] = do_trap,
+    [X86_EXC_SS] = do_trap,
     [X86_EXC_GP] = do_general_protection,
     [X86_EXC_PF] = do_page_fault,
+    [15] = do_reserved,
+    [X86_EXC_MF] = do_trap,
+    [X86_EXC_AC] = do_trap,
     [X86_EXC_MC] = do_machine_check,
+    [X86_EXC_XM] = do_trap,
+    [20 ... 31] = do_reserved,
 };
 
 /* ---- Set-up ---- */

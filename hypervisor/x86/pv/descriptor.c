@@ -204,21 +204,24 @@ bool pv_destroy_ldt(struct vcpu *v)
     unsigned int nr = 0;
     unsigned long flags;
     unsigned int cpu;
+    bool loaded;
 
     spin_lock_irqsave(&v->arch.ldt_lock, flags);
-    cpu = v->arch.dirty_cpu;
+    /* A CPU that v has left uses its window again only after loading it anew, under this lock. */
+    loaded = READ_ONCE(v->is_running);
+    cpu = READ_ONCE(v->processor);
     for (unsigned int i = 0; i < GUEST_LDT_PAGES; i++) {
         if (mfn_eq(v->arch.ldt_frame[i], INVALID_MFN))
             continue;
         dropped[nr++] = v->arch.ldt_frame[i];
         v->arch.ldt_frame[i] = INVALID_MFN;
-        if (cpu != VCPU_NOT_LOADED)
+        if (loaded)
             pte_write(&percpu_window_ptes(cpu)[WINDOW_LDT_PAGE + i], pte_empty());
     }
     spin_unlock_irqrestore(&v->arch.ldt_lock, flags);
     if (nr == 0)
         return false;
-    if (cpu != VCPU_NOT_LOADED) {
+    if (loaded) {
         cpumask_t mask;
 
         cpumask_clear(&mask);
