@@ -72,7 +72,7 @@ void set_timer(struct timer *t, s_time_t expires)
 
     unqueue_timer(q, t);
     if (t->state != TIMER_KILLED) {
-        t->node.key = expires;
+        t->node.key = max(expires, (s_time_t)0);
         queue_timer(q, t);
     }
     spin_unlock_irqrestore(&q->lock, flags);

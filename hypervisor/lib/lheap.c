@@ -34,7 +34,7 @@ static struct lheap_node *merge(struct lheap_node *a, struct lheap_node *b)
         return b;
     if (!b)
         return a;
-    if (b->key < a->key) {
+    if (lheap_before(b->key, a->key)) {
         struct lheap_node *tmp = a;
 
         a = b;

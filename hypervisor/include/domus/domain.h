@@ -162,6 +162,9 @@ static inline bool is_idle_domain(const struct domain *d) { return d == idle_dom
 struct domain *domain_create(domid_t domid, const struct xen_domctl_createdomain *config,
                              bool privileged, int *err);
 struct vcpu *vcpu_create(struct domain *d, unsigned int vcpu_id);
+/* Boot: the idle domain, dom_xen (owner of the hypervisor's pages that guests may map) and dom_io
+ * (owner of device memory). By scheduler_init(). */
+void domain_init_special(void);
 
 /* Looks a domain up and takes a reference; NULL if none or dying-and-dead. put_domain releases. */
 struct domain *get_domain_by_id(domid_t domid);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Leftist heap: an intrusive priority queue by a signed 64-bit key, smallest first. Insertion and
- * removal of any node take O(log n) at worst and allocate nothing. Used for timers and run queues.
+ * Leftist heap: an intrusive priority queue by a 64-bit key, smallest first. Insertion and removal
+ * of any node take O(log n) at worst and allocate nothing. Used for timers and run queues. Keys
+ * may wrap around: their order is that of their distance, which must stay below 2^63.
  */
 #ifndef DOMUS_LHEAP_H
 #define DOMUS_LHEAP_H
@@ -13,6 +14,11 @@ struct lheap_node {
     struct lheap_node *left, *right, *parent;
     unsigned int rank;          /* length of the path along right links; left's is never less */
 };
+
+static inline bool lheap_before(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b) < 0;
+}
 
 struct lheap {
     struct lheap_node *root;    /* the smallest; NULL: empty */
