@@ -16,6 +16,7 @@ PHDRS
     rodata PT_LOAD FLAGS(4);
     note PT_NOTE FLAGS(4);
     data PT_LOAD FLAGS(6);
+    bss PT_LOAD FLAGS(6);       /* apart, lest its alignment make a gap in the file */
 }
 
 SECTIONS
@@ -80,7 +81,7 @@ SECTIONS
         . = ALIGN(64);
         __percpu_template = .;
         . += __percpu_end - __percpu_start;
-    } :data
+    } :bss
     . = ALIGN(PAGE_SIZE);
     _end = .;
 

@@ -106,10 +106,10 @@ void start_hypervisor(u32 magic, u32 info)
     percpu_init_boot();
     sort_exception_table();
     cpu_stack[0] = cpu0_stack;
+    cpumask_set_cpu(0, &cpu_online_map);
     init_console(magic, info);
     init_memory();
     init_interrupts_and_time();
-    cpumask_set_cpu(0, &cpu_online_map);
     sched_cpu_online();
     local_irq_enable();
 

@@ -7,6 +7,7 @@
 #include <domus/lib.h>
 #include <domus/domain.h>
 #include <domus/param.h>
+#include <domus/string.h>
 #include <asm/current.h>
 #include <asm/machine.h>
 #include <asm/processor.h>
@@ -129,7 +130,8 @@ static void trace_stack(unsigned long rip, unsigned long rsp, unsigned long rbp)
     unsigned int calls = 0;
 
     printk(LOG_ERR "Call trace:\n");
-    print_address(rip);
+    if (rip)
+        print_address(rip);
 #ifdef DEBUG
     /* Debug builds keep frame pointers. */
     (void)rsp;
@@ -202,7 +204,7 @@ void dump_stack(void)
     unsigned long rsp, rbp;
 
     asm volatile("mov %%rsp, %0\n mov %%rbp, %1" : "=r"(rsp), "=r"(rbp));
-    trace_stack((unsigned long)__builtin_return_address(0), rsp, rbp);
+    trace_stack(0, rsp, rbp);
 }
 
 /* ---- The end ---- */
@@ -234,6 +236,7 @@ static void __noreturn panic_end(void)
 
 void panic(const char *fmt, ...)
 {
+    static char message[256];
     va_list args;
 
     panic_begin();
@@ -242,8 +245,10 @@ void panic(const char *fmt, ...)
     printk(LOG_ERR "****************************************\n");
     printk(LOG_ERR "Panic on CPU %u:\n", smp_processor_id());
     va_start(args, fmt);
-    vprintk(fmt, args);
+    vscnprintf(message, sizeof(message), fmt, args);
     va_end(args);
+    message[strcspn(message, "\n")] = '\0';
+    printk(LOG_ERR "%s\n", message);
     panic_end();
 }
 
