@@ -5,7 +5,7 @@
 #include <asm/domain.h>
 #include <asm/traps.h>
 
-#define DEFINE(sym, value) asm volatile("==>" #sym " %0" : : "i"(value))
+#define DEFINE(sym, value) asm volatile(".ascii \"==>" #sym " %0\"" : : "i"(value))
 #define OFFSET(sym, type, member) DEFINE(sym, __builtin_offsetof(type, member))
 
 void asm_offsets(void);

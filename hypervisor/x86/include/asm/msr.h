@@ -6,9 +6,9 @@
 #define MSR_TSC                 0x10
 #define MSR_PLATFORM_ID         0x17
 #define MSR_APIC_BASE           0x1b
-#define  APIC_BASE_BSP          (1u << 8)
-#define  APIC_BASE_X2APIC       (1u << 10)
-#define  APIC_BASE_ENABLE       (1u << 11)
+#define  APIC_BASE_BSP          0x100
+#define  APIC_BASE_X2APIC       0x400
+#define  APIC_BASE_ENABLE       0x800
 #define MSR_FEATURE_CONTROL     0x3a
 #define MSR_TSC_ADJUST          0x3b
 #define MSR_SPEC_CTRL           0x48
@@ -40,12 +40,12 @@
 #define MSR_X2APIC_BASE         0x800
 #define MSR_XSS                 0xda0
 #define MSR_EFER                0xc0000080
-#define  EFER_SCE               (1u << 0)
-#define  EFER_LME               (1u << 8)
-#define  EFER_LMA               (1u << 10)
-#define  EFER_NX                (1u << 11)
-#define  EFER_SVME              (1u << 12)
-#define  EFER_FFXSR             (1u << 14)
+#define  EFER_SCE               0x1
+#define  EFER_LME               0x100
+#define  EFER_LMA               0x400
+#define  EFER_NX                0x800
+#define  EFER_SVME              0x1000
+#define  EFER_FFXSR             0x4000
 #define MSR_STAR                0xc0000081
 #define MSR_LSTAR               0xc0000082
 #define MSR_CSTAR               0xc0000083
