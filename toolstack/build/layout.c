@@ -175,7 +175,7 @@ int layout_plan(const struct pv_kernel *kernel, uint64_t ramdisk_bytes, uint64_t
     if (pages_of(kernel->end) > nr_pages || ramdisk_bytes >> PAGE_SHIFT > nr_pages || needed > nr_pages) {
         return too_small(kernel, layout, needed, failure);
     }
-    if (check_addresses(kernel, needed, layout, failure) < 0) {
+    if (check_addresses(kernel, layout->p2m_apart ? needed - layout->p2m_pages : needed, layout, failure) < 0) {
         return -1;
     }
     plan_mapped_region(kernel, layout);
