@@ -7,6 +7,7 @@
 #include <asm/apic.h>
 #include <asm/io_apic.h>
 #include <asm/irq.h>
+#include <asm/machine.h>
 #include <asm/msi.h>
 #include <asm/processor.h>
 #include <asm/smp.h>
@@ -379,6 +380,7 @@ static void dump_irqs(char key __unused)
     for_each_online_cpu(cpu)
         printk("  CPU %u: %u vectors in use, %u spurious interrupts\n", cpu,
                per_cpu(vectors_used, cpu), per_cpu(spurious_count, cpu));
+    printk("  NMIs of unknown origin: %u\n", nmi_unknown_count());
     ioapic_dump();
 }
 

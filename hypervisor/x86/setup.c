@@ -60,7 +60,6 @@ static void __init init_console(u32 magic, u32 info)
     e820_sanitise();
     cmdline_parse(boot_info.cmdline);
     serial_init();
-    vga_init();
     cpu_identify_boot();
     print_banner();
     if (!e820.nr)
@@ -72,6 +71,7 @@ static void __init init_memory(void)
 {
     cpu_init();
     mm_init();
+    vga_init();
     if (desc_prepare_cpu(0))
         panic("Not enough memory for the descriptors of the boot CPU\n");
     idt_init();
@@ -116,6 +116,8 @@ void start_hypervisor(u32 magic, u32 info)
     console_init_ring();
     serial_init_irq();
     keyhandler_init();
+    debug_keys_init();
+    nmi_init();
     smp_boot_cpus();
 
     d = construct_dom0(&boot_info);

@@ -18,11 +18,12 @@ struct console_device {
     struct list_head node;
     const char *name;                 /* as in console=: "com1", "com2", "vga" */
     void (*write)(struct console_device *dev, const char *s, size_t len);
+    /* May be NULL. */
     void (*flush)(struct console_device *dev);
     bool enabled;
 };
 
-/* Add a device; it is used if console= names it (default: com1,vga) from now on. */
+/* Add a device; it is used if console= names it (default: com1,vga), and shows the ring first. */
 void console_register(struct console_device *dev);
 /* Stop the use of a device, for example the screen when dom0 takes it. */
 void console_unregister(struct console_device *dev);
@@ -41,8 +42,10 @@ void console_puts(const char *s, size_t len);
 /* True if a message of this level, 0-3, would be printed. */
 bool console_level_on(unsigned int level, bool guest);
 
-/* A character has come from a device; `regs` is what it interrupted, for key handlers. */
-struct cpu_user_regs;
+/* Text that dom0 writes: to the devices, as it is. */
+void console_write_dom0(const char *s, size_t len);
+
+/* A character has come from a device. Any context but NMI. */
 void console_input(char c);
 
 /* From now on output is synchronous, ignores locks, and shows all levels. */
@@ -50,13 +53,10 @@ void console_start_panic(void);
 void console_flush(void);
 
 /*
- * Sysctl readconsole: copy from the ring, starting at `*index` if `incremental`, to a guest buffer
- * of `count` bytes; `*index` becomes the next to be read. Returns the number copied or an error.
+ * Sysctl readconsole: copy from the ring, starting at `index` if `incremental`, to a guest buffer
+ * of `count` bytes; sets `count` to what was copied and `index` to the next to be read. 0, -EFAULT.
  */
 struct xen_sysctl_readconsole;
 int console_ring_read(struct xen_sysctl_readconsole *op);
-
-/* HYPERVISOR_console_io: CONSOLEIO_write or _read of `count` bytes at guest address `buffer`. */
-long do_console_io(unsigned int cmd, unsigned int count, char *buffer);
 
 #endif

@@ -7,15 +7,13 @@
 
 #include <domus/types.h>
 
-struct cpu_user_regs;
-
 typedef void keyhandler_fn(char key);
 
 /* Run `fn` when `key` is pressed; `desc` is a line for the help. Replaces what was there. */
 void register_keyhandler(char key, keyhandler_fn *fn, const char *desc);
-/* A key was pressed (or sent by sysctl debug_keys): run its handler from a softirq or at once. */
+/* A key was pressed, or sent by sysctl debug_keys: run its handler. Interrupts on, no lock held. */
 void handle_keypress(char key);
-/* Register the keys of this file: help, registers, reboot and others. */
+/* Register the key that lists all. */
 void keyhandler_init(void);
 
 #endif

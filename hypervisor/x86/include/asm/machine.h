@@ -21,10 +21,11 @@ void machine_power_off(void) __attribute__((noreturn));
  */
 int acpi_enter_sleep(const struct xenpf_enter_acpi_sleep *sleep);
 
-/* Consoles: parse com1= and com2= and start the serial lines; VGA text mode. Before printk. */
+/* Serial lines, as com1= and com2= say: output works from then on. */
 void serial_init(void);
 /* From now on serial input comes by interrupt, with a polling timer as the fall-back. */
 void serial_init_irq(void);
+/* VGA text screen; after the hypervisor's own page tables are there. */
 void vga_init(void);
 /* Give the screen to dom0, unless `vga=keep`. */
 void vga_end_boot(void);
@@ -36,5 +37,12 @@ bool vga_console_info(struct dom0_vga_console_info *info);
 void do_nmi(struct cpu_user_regs *regs);
 void do_machine_check(struct cpu_user_regs *regs);
 void mce_init_cpu(void);
+/* Register what NMIs need; boot CPU, before dom0 starts. */
+void nmi_init(void);
+/* NMIs that no part of the machine owned up to, on all CPUs. */
+unsigned int nmi_unknown_count(void);
+
+/* Register the console keys that act on the machine. */
+void debug_keys_init(void);
 
 #endif
