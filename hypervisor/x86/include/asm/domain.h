@@ -34,7 +34,6 @@ struct arch_vcpu {
     mfn_t guest_table, guest_table_user;    /* _mfn(0) for user: none */
     unsigned long cr3_kernel, cr3_user;
     mfn_t old_guest_table;           /* being dropped, preempted: done before anything else; _mfn(0): none */
-    unsigned int dirty_cpu;          /* CPU whose TLB may hold its translations; VCPU_NOT_LOADED: none */
 
     /* Entry points into the guest's kernel. */
     unsigned long kernel_sp;         /* TSS.SP0 of the guest: where traps from its user space push */
@@ -81,10 +80,8 @@ struct arch_vcpu {
     unsigned long time_info_published;   /* guest address that holds a copy of .time; 0: none; x86/time.c */
     struct vcpu_time_info time;      /* what was last published */
 };
-#define VCPU_NOT_LOADED (~0u)
-
 struct arch_domain {
-    cpumask_t dirty_cpumask;         /* CPUs whose TLB may hold translations of its vCPUs; x86/pv/cr3.c */
+    cpumask_t dirty_cpumask;         /* CPUs whose TLB may hold translations of its vCPUs; x86/switch.c */
     struct list_head relmem_list;    /* pages already given up by pv_relinquish_memory; page_alloc_lock */
     struct rangeset *ioport_caps;    /* ports allowed */
     struct cpu_policy *policy;       /* CPUID and MSRs that the guest sees; x86/cpuid.c */

@@ -26,7 +26,7 @@ struct page_info {
     struct domain *owner;           /* NULL: nobody's, or the hypervisor's own */
     u32 tlbflush_timestamp;         /* when a type was last dropped: stale TLB entries may live until flushed */
     u16 nr_validated;               /* PGT_partial: entries of this table validated so far */
-    u16 partial_flags;              /* PGT_partial: state of entry nr_validated */
+    u16 partial_flags;              /* PGT_partial: of entry nr_validated; x86/pv/page_types.c */
 };
 
 /* count_info */
@@ -85,9 +85,14 @@ bool get_page_type(struct page_info *pg, unsigned long type);
 void put_page_type(struct page_info *pg);
 bool get_page_and_type(struct page_info *pg, const struct domain *d, unsigned long type);
 void put_page_and_type(struct page_info *pg);
-/* Preemptible forms: 0, -EINVAL (refused), -ERESTART (partial: call again), -EINTR. */
+/*
+ * Preemptible forms, for tables of level 2 and above: 0, -EINVAL and others (refused), -ERESTART. After -ERESTART of a get
+ * the caller holds no type reference; calling again goes on where it stopped. After -ERESTART of a put the caller's
+ * references are gone and the table is left partial, to be finished: x86/pv/page_types.c, finish_partial_type.
+ */
 int get_page_type_preemptible(struct page_info *pg, unsigned long type);
 int put_page_type_preemptible(struct page_info *pg);
+int put_page_and_type_preemptible(struct page_info *pg);
 
 /* Gives a page of the hypervisor's heap to d to be mapped by it, writable or read-only. */
 void share_page_with_guest(struct page_info *pg, struct domain *d, bool writable);

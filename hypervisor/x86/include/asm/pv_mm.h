@@ -20,30 +20,38 @@ void init_hypervisor_l4_slots(pte_t *l4);
 void write_ptbase(struct vcpu *v);
 /* Recomputes v->arch.cr3_kernel/cr3_user from v->arch.guest_table/guest_table_user. */
 void update_cr3(struct vcpu *v);
-/* MMUEXT_NEW_BASEPTR, and start of day: installs mfn as v's kernel L4, drops the old. May be -ERESTART. */
+/* MMUEXT_NEW_BASEPTR and MOV to CR3 by the current vCPU: installs mfn as its kernel L4, drops the old. -EINVAL, -ERESTART. */
 int pv_new_guest_cr3(struct vcpu *v, mfn_t mfn);
 /* Takes type references for a context set from outside; 0 or -EINVAL, -ERESTART. mfn 0 for user: none. */
 int pv_set_guest_tables(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4);
-/* Drops v's page-table references; preemptible. v does not run. */
+/* Drops v's page-table references; 0 or -ERESTART (call again). v does not run. */
 int pv_drop_guest_tables(struct vcpu *v);
 
-/* A page fault at addr by the guest (any mode): an emulated write to a read-only page table, or to
- * read-only MMIO. true: handled, return to guest. Interrupts on. x86/pv/pt_emul.c. */
+/* A write fault on a present page at addr by the guest's kernel, which may be a write to one of its page tables of level
+ * 1: performed if it may be. true: done, return to the guest; false: the fault is the guest's. Interrupts on; current
+ * vCPU. x86/pv/pt_emul.c. */
 bool pv_pt_write_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs *regs);
 
 /* Reads the guest's own leaf PTE that maps va in v's current address space; 0 if none. */
 pte_t guest_get_leaf_pte(unsigned long va);
 
 /*
- * Grants. addr: GNTMAP_contains_pte? machine address of the PTE : virtual address; frame is the page
- * granted, of which the caller holds a reference and, if writable, a writable type reference; the
- * mapping takes no further references. cache_flags: PAT bits for MMIO. GNTST_* results.
+ * Grants, mapped by the current vCPU's domain. addr: the machine address of the PTE with GNTMAP_contains_pte, else a
+ * virtual address of its kernel. GNTST_* results.
+ *
+ * frame is the page granted, or a device's; the caller holds a reference of it if it is RAM. The mapping takes, and its
+ * destruction drops, references of its own: a guest may zap the entry by other means, and teardown of its page tables
+ * drops what entries are left. The caller flushes TLBs (d->arch.dirty_cpumask) after a batch of destructions, before
+ * it tells the grantor.
+ * cache_flags: PAGE_CACHE_* for devices.
  */
 int pv_create_grant_mapping(u64 addr, mfn_t frame, unsigned int gntmap_flags, unsigned int cache_flags);
-/* new_addr: for unmap_and_replace, 0 otherwise. */
+/* Fails (GNTST_general_error) if the entry does not map frame as gntmap_flags say. new_addr: for unmap_and_replace the
+ * virtual address whose entry takes its place (and becomes empty), 0 otherwise. */
 int pv_destroy_grant_mapping(u64 addr, mfn_t frame, u64 new_addr, unsigned int gntmap_flags);
 
-/* Frees a dying domain's pages: unpins page tables, drops PGC_allocated references; -ERESTART. */
+/* Gives up a dying domain's pages: unpins page tables, drops PGC_allocated references; 0 or -ERESTART. No vCPU runs, and
+ * pv_drop_guest_tables was done for each. Pages that others still map stay until they let go. */
 int pv_relinquish_memory(struct domain *d);
 
 /* Segment descriptors: x86/pv/descriptor.c. */
