@@ -63,9 +63,11 @@ static inline bool guest_array_addr(const void *base, unsigned long idx, unsigne
             ? copy_to_guest((void *)cg_addr_, cg_src_, cg_bytes_) : -EFAULT;                    \
     })
 
-/* Write back one field of a structure that was read from p: copy_field_to_guest(p, &arg, status). */
-#define copy_field_to_guest(p, ptr, field) \
-    copy_to_guest(&(p)->field, &(ptr)->field, sizeof((ptr)->field))
+/* Write back one field of a structure that was read from p: copy_field_to_guest(p, &arg, status). p
+ * may be misaligned, so no member of it is named. */
+#define copy_field_to_guest(p, ptr, field)                                                      \
+    copy_to_guest((void *)((unsigned long)(p) + offsetof(__typeof__(*(p)), field)),             \
+                  &(ptr)->field, sizeof((ptr)->field))
 
 /*
  * Copy length bytes of text, which need not be terminated, and terminate them.
