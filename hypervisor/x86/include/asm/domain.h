@@ -88,6 +88,7 @@ struct arch_domain {
     unsigned long pirq_eoi_map_mfn;
     unsigned long *pirq_eoi_map;
     bool auto_unmask;
+    bool msr_relaxed;                /* unknown MSRs read as zero instead of giving #GP */
     bool is_32bit_pv;                /* always false today: a refused address_size */
     bool tsc_native;
     u32 pci_cf8;
