@@ -5,6 +5,7 @@
 #include <domus/arch.h>
 #include <domus/domain.h>
 #include <domus/heap.h>
+#include <domus/hypercall.h>
 #include <domus/lib.h>
 #include <domus/rangeset.h>
 #include <domus/string.h>
@@ -46,16 +47,17 @@ int arch_domain_create(struct domain *d, const struct xen_domctl_createdomain *c
     d->arch.ioport_caps = rangeset_new("I/O ports");
     if (d->arch.ioport_caps == NULL)
         return -ENOMEM;
-    pg = alloc_pages(0, MEMF_ZERO);
-    if (pg == NULL)
-        return -ENOMEM;
-    d->shared_info = page_to_virt(pg);
-    share_page_with_guest(pg, d, true);
     rc = cpu_policy_domain_init(d);
     if (rc != 0)
         return rc;
+    pg = alloc_pages(0, MEMF_zero);
+    if (pg == NULL)
+        return -ENOMEM;
     pirq_domain_init(d, d->is_privileged ? PIRQS_DOM0 : PIRQS_DOMU);
     d->arch.msr_relaxed = config->arch.misc_flags & XEN_X86_MSR_RELAXED;
+    /* The last step: from now on the page counts as the domain's. */
+    d->shared_info = page_to_virt(pg);
+    share_page_with_guest(pg, d, true);
     update_domain_wallclock_time(d);
     return 0;
 }
@@ -82,7 +84,7 @@ void arch_domain_destroy(struct domain *d)
     rangeset_destroy(d->arch.ioport_caps);
     xfree(d->arch.e820);
     if (d->shared_info != NULL)
-        free_shared_page(virt_to_page(d->shared_info));
+        free_pages(virt_to_page(d->shared_info), 0);
     d->shared_info = NULL;
 }
 

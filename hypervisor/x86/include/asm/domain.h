@@ -14,6 +14,12 @@ struct rangeset;
 struct xsave_area;
 struct cpu_policy;
 
+/* What a 64-bit PV guest may ask for by HYPERVISOR_vm_assist. */
+#define PV_VM_ASSIST_MASK                                                                                             \
+    (1UL << VMASST_TYPE_4gb_segments | 1UL << VMASST_TYPE_4gb_segments_notify | 1UL << VMASST_TYPE_writable_pagetables | \
+     1UL << VMASST_TYPE_pae_extended_cr3 | 1UL << VMASST_TYPE_architectural_iopl |                                    \
+     1UL << VMASST_TYPE_runstate_update_flag | 1UL << VMASST_TYPE_m2p_strict)
+
 #define GUEST_GDT_FRAMES 14
 #define GUEST_LDT_PAGES  16
 
