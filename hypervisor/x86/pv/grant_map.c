@@ -14,6 +14,11 @@
 #define GUEST_AVAIL_SHIFT 16
 #define PTE_AVAIL_SHIFT   9
 
+static pte_t exchange_entry(pte_t *p, pte_t val)
+{
+    return (pte_t){ __atomic_exchange_n(&p->v, val.v, __ATOMIC_SEQ_CST) };
+}
+
 /* The entry of the current domain that addr names, its table locked; NULL if there is none. */
 static pte_t *lock_grant_entry(u64 addr, unsigned int gntmap_flags)
 {
@@ -33,41 +38,20 @@ static pte_t *lock_grant_entry(u64 addr, unsigned int gntmap_flags)
     return NULL;
 }
 
-static int swap_entry(pte_t *p, pte_t val)
-{
-    pte_t old = { __atomic_exchange_n(&p->v, val.v, __ATOMIC_SEQ_CST) };
-
-    page_unlock(virt_to_page(p));
-    put_page_from_l1e(old, current->domain);
-    return GNTST_okay;
-}
-
 int pv_create_grant_mapping(u64 addr, mfn_t frame, unsigned int gntmap_flags, unsigned int cache_flags)
 {
     u64 flags = _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY | (cache_flags & PAGE_CACHE_ATTRS) |
                 ((u64)(gntmap_flags >> GUEST_AVAIL_SHIFT) << PTE_AVAIL_SHIFT & _PAGE_AVAIL);
-    pte_t *p, val;
+    pte_t *p = lock_grant_entry(addr, gntmap_flags), old;
 
+    if (!p)
+        return gntmap_flags & GNTMAP_contains_pte ? GNTST_general_error : GNTST_bad_virt_addr;
     if (!(gntmap_flags & GNTMAP_readonly))
         flags |= _PAGE_RW;
-    val = pte_from_mfn(frame, flags);
-    if (mfn_valid(frame)) {
-        struct page_info *pg = mfn_to_page(frame);
-
-        /* The caller's reference keeps the owner. */
-        if (!get_page(pg, pg->owner))
-            return GNTST_general_error;
-        if ((flags & _PAGE_RW) && !get_page_type(pg, PGT_writable_page)) {
-            put_page(pg);
-            return GNTST_general_error;
-        }
-    }
-    p = lock_grant_entry(addr, gntmap_flags);
-    if (!p) {
-        put_page_from_l1e(val, current->domain);
-        return gntmap_flags & GNTMAP_contains_pte ? GNTST_general_error : GNTST_bad_virt_addr;
-    }
-    return swap_entry(p, val);
+    old = exchange_entry(p, pte_from_mfn(frame, flags));
+    page_unlock(virt_to_page(p));
+    put_page_from_l1e(old, current->domain);
+    return GNTST_okay;
 }
 
 /* Takes the entry at va away, with its references, to be put elsewhere. */
@@ -77,7 +61,7 @@ static int take_entry(u64 va, pte_t *taken)
 
     if (!p)
         return GNTST_bad_virt_addr;
-    taken->v = __atomic_exchange_n(&p->v, 0, __ATOMIC_SEQ_CST);
+    *taken = exchange_entry(p, pte_empty());
     page_unlock(virt_to_page(p));
     flush_tlb_one_local(va);
     return GNTST_okay;
@@ -99,6 +83,7 @@ int pv_destroy_grant_mapping(u64 addr, mfn_t frame, u64 new_addr, unsigned int g
 {
     pte_t *p, old, val = pte_empty();
     u64 rw = gntmap_flags & GNTMAP_readonly ? 0 : _PAGE_RW;
+    bool found = false;
 
     if (new_addr) {
         int rc;
@@ -112,10 +97,13 @@ int pv_destroy_grant_mapping(u64 addr, mfn_t frame, u64 new_addr, unsigned int g
     p = lock_grant_entry(addr, gntmap_flags);
     if (p) {
         old = pte_read(p);
-        if (pte_present(old) && mfn_eq(pte_mfn(old), frame) && (old.v & _PAGE_RW) == rw)
-            return swap_entry(p, val);
+        found = pte_present(old) && mfn_eq(pte_mfn(old), frame) && (old.v & _PAGE_RW) == rw;
+        if (found)
+            (void)exchange_entry(p, val);
         page_unlock(virt_to_page(p));
     }
+    if (found)
+        return GNTST_okay;
     if (new_addr)
         return_entry(new_addr, val);
     return GNTST_general_error;

@@ -39,10 +39,10 @@ pte_t guest_get_leaf_pte(unsigned long va);
  * Grants, mapped by the current vCPU's domain. addr: the machine address of the PTE with GNTMAP_contains_pte, else a
  * virtual address of its kernel. GNTST_* results.
  *
- * frame is the page granted, or a device's; the caller holds a reference of it if it is RAM. The mapping takes, and its
- * destruction drops, references of its own: a guest may zap the entry by other means, and teardown of its page tables
- * drops what entries are left. The caller flushes TLBs (d->arch.dirty_cpumask) after a batch of destructions, before
- * it tells the grantor.
+ * frame is the page granted, or a device's. If it is RAM, the caller brings a reference and, unless the mapping is read-only,
+ * one of the writable type: they become the entry's. pv_destroy_grant_mapping gives them back, to be dropped after TLBs
+ * are flushed (d->arch.dirty_cpumask); if the guest zaps the entry by other means, or its page tables are torn down, they go
+ * with it. A failure changes nothing.
  * cache_flags: PAGE_CACHE_* for devices.
  */
 int pv_create_grant_mapping(u64 addr, mfn_t frame, unsigned int gntmap_flags, unsigned int cache_flags);
