@@ -66,12 +66,6 @@ extern const struct evtchn_ops evtchn_2l_ops, evtchn_fifo_ops;
 /* The channel of a port, or NULL if there is none (yet): port may be anything. No lock needed. */
 struct evtchn *evtchn_from_port(const struct domain *d, unsigned int port);
 
-/* The vCPU of that number, or NULL: id may be anything. */
-static inline struct vcpu *domain_vcpu(const struct domain *d, unsigned int id)
-{
-    return id < d->max_vcpus ? d->vcpu[array_index_nospec(id, d->max_vcpus)] : NULL;
-}
-
 /* Raise the event of d's channel. Locks as for evtchn_ops.set_pending. */
 void evtchn_raise(struct domain *d, struct evtchn *chn);
 

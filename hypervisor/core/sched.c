@@ -244,22 +244,6 @@ static void follow_to_cpu(struct vcpu *v, unsigned int cpu)
     evtchn_move_pirqs(v);
 }
 
-/* The periodic timer ticks while its vCPU runs; a tick that has been missed comes now. */
-static void periodic_timer_resume(struct vcpu *v)
-{
-    s_time_t now, next;
-
-    if (!v->periodic_period)
-        return;
-    now = NOW();
-    if (now - (s_time_t)v->periodic_last_event >= (s_time_t)v->periodic_period) {
-        send_guest_vcpu_virq(v, VIRQ_TIMER);
-        v->periodic_last_event = (uint64_t)now;
-    }
-    next = (s_time_t)(v->periodic_last_event + v->periodic_period);
-    set_timer(&v->periodic_timer, next);
-}
-
 /* SCHEDULE_SOFTIRQ. On a real machine it does not return if it switches to a guest. */
 static void schedule(void)
 {
@@ -289,6 +273,8 @@ static void schedule(void)
     }
     if (next == prev) {
         spin_unlock_irq(&rq->lock);
+        if (next->periodic_period)
+            vcpu_periodic_tick(next);
         return;
     }
 
@@ -303,7 +289,8 @@ static void schedule(void)
         stop_timer(&prev->periodic_timer);
     if (!is_idle_vcpu(next)) {
         follow_to_cpu(next, cpu);
-        periodic_timer_resume(next);
+        if (next->periodic_period)
+            vcpu_periodic_tick(next);
     }
     local_irq_disable();
     context_switch(prev, next);
@@ -555,7 +542,7 @@ void scheduler_init(void)
     if (prepare_cpu(0))
         panic("No memory for the scheduler");
     set_current(idle_vcpu[0]);
-    cpupool_cpu_online(0);
     open_softirq(SCHEDULE_SOFTIRQ, schedule);
     register_keyhandler('r', dump_run_queues, "run queues");
+    domain_keys_init();
 }

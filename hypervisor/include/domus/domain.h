@@ -49,7 +49,8 @@ struct vcpu {
     struct sched_unit *sched;           /* private to the scheduler */
     unsigned long pause_flags;          /* VPF_*, atomic bit operations */
     atomic_t pause_count;               /* vcpu_pause/vcpu_unpause nest */
-    int controller_pause_count;         /* by domctl, under the domctl lock */
+    int controller_pause_count;         /* by gdbsx domctls, under the domctl lock */
+    bool paused_for_shutdown;           /* under domain.shutdown_lock */
     bool is_running;                    /* on a physical CPU or its state is still there */
     bool is_initialised;                /* has had its start-of-day state set */
     bool is_urgent;                     /* polls: keep its CPU out of deep sleep */
@@ -66,8 +67,7 @@ struct vcpu {
     struct timer poll_timer;
 
     /* Event channels. */
-    uint16_t virq_to_evtchn[NR_VIRQS];  /* 0: unbound; written under virq_lock */
-    rwlock_t virq_lock;
+    uint32_t virq_to_evtchn[NR_VIRQS];  /* 0: unbound; under evtchn.lock */
     int poll_evtchn;                    /* port polled; 0: none; -1: several */
     struct evtchn_fifo_vcpu *evtchn_fifo;
 
@@ -83,15 +83,17 @@ enum domain_dying { DOMDYING_ALIVE, DOMDYING_DYING, DOMDYING_DEAD };
 
 struct domain {
     domid_t domain_id;
-    struct list_head list;              /* all domains, by id; under domlist_lock */
+    struct list_head list;              /* all domains, by id; under domlist_lock; then the reaper's */
     atomic_t refcnt;                    /* get_domain/put_domain; the last put frees */
     bool is_privileged;                 /* dom0: may use domctl, sysctl, platform and so on */
     bool is_special;                    /* dom_io, dom_xen, idle: owns no vCPU a guest could use */
     xen_domain_handle_t handle;
     uint32_t createflags;               /* XEN_DOMCTL_CDF_* */
-    unsigned int ssid;
+    uint32_t ssid;
+    unsigned int max_grant_version;     /* 1 or 2 */
     struct domain *target;              /* may be acted on as dom0 acts on all; NULL: none */
 
+    spinlock_t lock;                    /* first contexts and shared records of vCPUs being set */
     unsigned int max_vcpus;
     struct vcpu **vcpu;                 /* [max_vcpus]; an entry is set once and stays */
     struct shared_info *shared_info;    /* one page, owned by the domain */
@@ -107,11 +109,10 @@ struct domain {
     atomic_t shr_pages;
     atomic_t paged_pages;
 
-    /* Life: under shutdown_lock, but reading a flag alone needs none. */
+    /* Life: under shutdown_lock (irq), but reading a flag alone needs none. */
     spinlock_t shutdown_lock;
     bool is_shutting_down;
     bool is_shut_down;
-    bool is_paused_by_controller_once;
     int shutdown_code;                  /* SHUTDOWN_*; -1: none */
     enum domain_dying is_dying;
     unsigned int relinquish_stage;      /* where domain_relinquish goes on after preemption */
@@ -119,7 +120,7 @@ struct domain {
     atomic_t pause_count;
     bool creation_finished;             /* first unpause has happened */
     bool debugger_attached;
-    bool suspend_evtchn_pending;
+    unsigned int suspend_port;          /* XEN_DOMCTL_subscribe: port of ours to signal; 0: none */
 
     struct evtchn_domain evtchn;        /* core/evtchn*.c; locks in there */
     struct grant_table *grant_table;
@@ -134,9 +135,11 @@ struct domain {
 
     unsigned long vm_assist;            /* bits of VMASST_TYPE_* */
     int64_t time_offset_seconds;
-    s_time_t watchdog_inuse_map;
+    unsigned long watchdog_inuse_map;   /* atomic bit operations */
     struct timer watchdog_timer[2];
-    spinlock_t hypercall_deadlock_mutex;
+    atomic_t nr_polling;                /* vCPUs in SCHEDOP_poll */
+    struct vnuma_info *vnuma;           /* core/vnuma.c; NULL: none; under vnuma_lock */
+    spinlock_t vnuma_lock;
     uint64_t msg_tokens;                /* console rate limit: core/console.c */
     void *console_buf;                  /* partial output line: core/console.c */
     unsigned int console_len;
@@ -154,6 +157,12 @@ extern struct domain *dom0, *dom_xen, *dom_io, *idle_domain;
 #define for_each_vcpu(d, v)                                                            \
     for (unsigned int i_ = 0; i_ < (d)->max_vcpus; i_++)                               \
         if (((v) = (d)->vcpu[i_]) == NULL) {} else
+
+/* The vCPU of that number, or NULL: id may be anything. */
+static inline struct vcpu *domain_vcpu(const struct domain *d, unsigned int id)
+{
+    return id < d->max_vcpus ? d->vcpu[array_index_nospec(id, d->max_vcpus)] : NULL;
+}
 
 static inline bool is_idle_vcpu(const struct vcpu *v) { return v->domain == idle_domain; }
 static inline bool is_idle_domain(const struct domain *d) { return d == idle_domain; }
@@ -173,6 +182,12 @@ struct domain *get_domain_any(domid_t domid);
 /* The domain that a remote operation by the caller may act on, referenced; NULL with *err set:
  * -ESRCH none such, -EPERM not privileged over it. DOMID_SELF is the caller. */
 struct domain *get_remote_domain(domid_t domid, int *err);
+/* The domain with the lowest id from `from` on, referenced; NULL: none. For going through all. */
+struct domain *domain_next(unsigned int from);
+/* An id from `from` on that is not in use; DOMID_INVALID: none. Only the domctl lock keeps it free. */
+domid_t domain_free_id(unsigned int from);
+/* References: get_domain is false if d is past its last; known alive: a reference is held already.
+ * Any context but NMI. Looking a domain up takes no lock. */
 void get_knownalive_domain(struct domain *d);
 bool get_domain(struct domain *d);
 void put_domain(struct domain *d);
@@ -195,10 +210,17 @@ int domain_unpause_by_controller(struct domain *d);
 void vcpu_pause(struct vcpu *v);
 void vcpu_pause_nosync(struct vcpu *v);
 void vcpu_unpause(struct vcpu *v);
+/* Back to before its first context; -ERESTART when preempted. */
 int vcpu_reset(struct vcpu *v);
+/* Sets v's registers and the rest, and whether it is up (VGCF_online). v does not run, d->lock is
+ * held. Errors of arch_set_info_guest(). */
+int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
 
 /* Crashes the guest alone; prints why. Safe from any context that is not holding shutdown_lock. */
 void domain_crash(struct domain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Registers the console keys of the files about domains. */
+void domain_keys_init(void);
 
 /* VCPUOP_register_vcpu_info: moves the vCPU's info into the guest's frame gfn at offset. */
 int map_vcpu_info(struct vcpu *v, unsigned long gfn, unsigned int offset);
@@ -209,6 +231,8 @@ struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsig
 int assign_pages(struct page_info *pg, unsigned int nr, struct domain *d, unsigned int memflags);
 /* Called by put_page when the last reference goes. */
 void free_domain_page(struct page_info *pg);
+/* Frees a page that share_page_with_guest() gave, which nobody may have mapped any more. */
+void free_shared_page(struct page_info *pg);
 
 /* The record of NULL targets until the guest registers its own, so that no path tests a pointer. */
 extern struct vcpu_info dummy_vcpu_info;

@@ -26,6 +26,7 @@ enum lock_rank {
     RANK_GLOBAL_VIRQ,       /* who handles host-wide virtual interrupts (irq) */
     RANK_EVENT_CHANNEL,     /* one event channel (irq); two: lower address first */
     RANK_EVENT_QUEUE,       /* one FIFO event queue of a vCPU (irq); two: lower address first */
+    RANK_SHUTDOWN,          /* d->shutdown_lock: a domain's shutdown and death (irq) */
     RANK_PLATFORM,          /* platform state: MTRR, microcode, wall clock */
     RANK_SCHED,             /* one CPU's run queue (irq); two: lower CPU first */
     RANK_TIMER,             /* one CPU's timer queue (irq) */

@@ -23,7 +23,7 @@ extern struct vcpu *idle_vcpu[NR_CPUS];
  * Boot. scheduler_init(): idle domain, pool 0, the boot CPU's run queue and idle vCPU; sets
  * `current`. After the heap and the timers, before any domain. sched_cpu_prepare(cpu): run queue
  * and idle vCPU of another CPU, on the boot CPU before it starts that one: 0 or -ENOMEM.
- * sched_cpu_online(): by a starting CPU itself once it is in cpu_online_map; its pool takes it.
+ * sched_cpu_online(): by each CPU itself once it is in cpu_online_map; pool 0 takes it.
  */
 void scheduler_init(void);
 int sched_cpu_prepare(unsigned int cpu);
@@ -92,6 +92,10 @@ const cpumask_t *cpupool_domain_cpus(const struct domain *d);
 /* Idle time of a CPU since boot, nanoseconds. */
 uint64_t cpu_idle_time(unsigned int cpu);
 
+/* The guest's timers (VCPUOP_*, set_timer_op, poll). */
+void vcpu_timers_init(struct vcpu *v);
+/* v, which runs here, has a periodic timer: sends the tick that is due, and arms for the next. */
+void vcpu_periodic_tick(struct vcpu *v);
 /* SCHEDOP_watchdog's timers. */
 void watchdog_domain_init(struct domain *d);
 void watchdog_domain_destroy(struct domain *d);
