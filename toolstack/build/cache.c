@@ -20,27 +20,24 @@
 
 #include "build/cache.h"
 
-#define KERNELS_KEPT 8
+#define KERNELS_KEPT    8
 #define SETTLED_SECONDS 2
-#define IDENTITY_MAX 160
+#define IDENTITY_MAX    160
 
 static int make_folder(const char *path)
 {
     char partial[256];
     size_t length = strlen(path);
 
-    if (length >= sizeof(partial)) {
+    if (length >= sizeof(partial))
         return -1;
-    }
     for (size_t i = 1; i <= length; i++) {
-        if (path[i] != '/' && path[i] != '\0') {
+        if (path[i] != '/' && path[i] != '\0')
             continue;
-        }
         memcpy(partial, path, i);
         partial[i] = '\0';
-        if (mkdir(partial, i == length ? 0700 : 0755) < 0 && errno != EEXIST) {
+        if (mkdir(partial, i == length ? 0700 : 0755) < 0 && errno != EEXIST)
             return -1;
-        }
     }
     return 0;
 }
@@ -48,29 +45,23 @@ static int make_folder(const char *path)
 void cache_open(struct cache *cache, const char *path)
 {
     cache->folder = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (cache->folder < 0 && errno == ENOENT && make_folder(path) == 0) {
+    if (cache->folder < 0 && errno == ENOENT && make_folder(path) == 0)
         cache->folder = open(path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    }
 }
 
 void cache_close(struct cache *cache)
 {
-    if (cache->folder >= 0) {
+    if (cache->folder >= 0)
         close(cache->folder);
-    }
 }
 
-void cache_key_of(const uint8_t *data, size_t size, struct cache_key *key)
-{
-    SHA512Data(data, size, key->name);
-}
+void cache_key_of(const uint8_t *data, size_t size, struct cache_key *key) { SHA512Data(data, size, key->name); }
 
 static void identity_of(const struct stat *status, char identity[IDENTITY_MAX])
 {
     snprintf(identity, IDENTITY_MAX, "file-%llx-%llx-%llx-%lld.%09ld-%lld.%09ld", (unsigned long long)status->st_dev,
-             (unsigned long long)status->st_ino, (unsigned long long)status->st_size,
-             (long long)status->st_mtim.tv_sec, status->st_mtim.tv_nsec, (long long)status->st_ctim.tv_sec,
-             status->st_ctim.tv_nsec);
+             (unsigned long long)status->st_ino, (unsigned long long)status->st_size, (long long)status->st_mtim.tv_sec,
+             status->st_mtim.tv_nsec, (long long)status->st_ctim.tv_sec, status->st_ctim.tv_nsec);
 }
 
 /* Open a name of the cache and mark it as just used. */
@@ -78,9 +69,8 @@ static int open_used(const struct cache *cache, const char *name)
 {
     int fd = cache->folder < 0 ? -1 : openat(cache->folder, name, O_RDONLY | O_CLOEXEC);
 
-    if (fd >= 0) {
+    if (fd >= 0)
         futimens(fd, NULL);
-    }
     return fd;
 }
 
@@ -92,10 +82,7 @@ int cache_find_file(const struct cache *cache, const struct stat *status)
     return open_used(cache, identity);
 }
 
-int cache_find_content(const struct cache *cache, const struct cache_key *key)
-{
-    return open_used(cache, key->name);
-}
+int cache_find_content(const struct cache *cache, const struct cache_key *key) { return open_used(cache, key->name); }
 
 int cache_new_file(const struct cache *cache)
 {
@@ -108,7 +95,7 @@ int cache_new_file(const struct cache *cache)
  */
 static unsigned int survey(DIR *listing, char oldest[256])
 {
-    struct timespec when = { 0 };
+    struct timespec when = {0};
     struct dirent *entry;
     unsigned int kernels = 0;
 
@@ -116,9 +103,8 @@ static unsigned int survey(DIR *listing, char oldest[256])
     while ((entry = readdir(listing)) != NULL) {
         struct stat status;
 
-        if (entry->d_name[0] == '.') {
+        if (entry->d_name[0] == '.')
             continue;
-        }
         if (fstatat(dirfd(listing), entry->d_name, &status, 0) < 0) {
             unlinkat(dirfd(listing), entry->d_name, 0);
         } else if (entry->d_type == DT_REG) {
@@ -138,9 +124,8 @@ static void make_room(const struct cache *cache)
     char oldest[256];
 
     if (!listing) {
-        if (folder >= 0) {
+        if (folder >= 0)
             close(folder);
-        }
         return;
     }
     while (survey(listing, oldest) >= KERNELS_KEPT && unlinkat(folder, oldest, 0) == 0) {
@@ -152,9 +137,8 @@ void cache_keep(const struct cache *cache, int fd, const struct cache_key *key)
 {
     char self[64];
 
-    if (cache->folder < 0) {
+    if (cache->folder < 0)
         return;
-    }
     make_room(cache);
     snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
     linkat(AT_FDCWD, self, cache->folder, key->name, AT_SYMLINK_FOLLOW);
@@ -165,12 +149,10 @@ void cache_name_file(const struct cache *cache, int fd, const struct stat *befor
     char identity[IDENTITY_MAX], now[IDENTITY_MAX];
     struct stat status;
 
-    if (cache->folder < 0 || fstat(fd, &status) < 0) {
+    if (cache->folder < 0 || fstat(fd, &status) < 0)
         return;
-    }
     identity_of(before, identity);
     identity_of(&status, now);
-    if (strcmp(identity, now) == 0 && time(NULL) - status.st_ctim.tv_sec > SETTLED_SECONDS) {
+    if (strcmp(identity, now) == 0 && time(NULL) - status.st_ctim.tv_sec > SETTLED_SECONDS)
         symlinkat(key->name, cache->folder, identity);
-    }
 }

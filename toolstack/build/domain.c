@@ -3,12 +3,13 @@
  * Builds a paravirtualized domain. All that can be found out without the hypervisor (is the kernel one, does it fit) is
  * found out first; then comes a table of steps, and a failure or a signal between two of them destroys the domain.
  *
- * All frames that the builder writes lie between two numbers and are mapped at once. Before they become page tables they
- * are unmapped again, for no frame is a page table and writable at the same time.
+ * All frames that the builder writes lie between two numbers and are mapped at once. Before they become page tables
+ * they are unmapped again, for no frame is a page table and writable at the same time.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,11 +26,11 @@
 #include "lib/hypercall.h"
 
 #define SUPERPAGE_ORDER 9
-#define POPULATE_BATCH 1024
+#define POPULATE_BATCH  1024
 #define EVENT_PORTS_MAX 1023
-#define GRANT_VERSION 2
-#define NEIGHBOURS_MAX 64
-#define RFLAGS_IF 0x200
+#define GRANT_VERSION   2
+#define NEIGHBOURS_MAX  64
+#define RFLAGS_IF       0x200
 
 static const char remedy_log[] = "see `domus dmesg`, and the free memory in `domus info`";
 
@@ -42,14 +43,33 @@ struct build {
     int ramdisk;
     struct layout layout;
 
-    uint32_t domid;
+    uint32_t domid; /* 0 until there is a domain */
     xen_pfn_t *p2m;
     struct guest_memory memory;
     uint64_t shared_info_mfn;
     uint32_t store_port, console_port;
 };
 
-/* --- before there is a domain ------------------------------------------------------------------------------------ */
+/* --- signals ------------------------------------------------------------------------------------- */
+
+/* Those that end the builder, held back while there is a domain half built. */
+static void interrupting_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+static bool interrupted(void)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) || sigismember(&pending, SIGHUP);
+}
+
+/* --- before there is a domain -------------------------------------------------------------------- */
 
 static int open_ramdisk(struct build *build, uint64_t *bytes)
 {
@@ -58,9 +78,8 @@ static int open_ramdisk(struct build *build, uint64_t *bytes)
 
     build->ramdisk = -1;
     *bytes = 0;
-    if (!path) {
+    if (!path)
         return 0;
-    }
     failure_what(build->failure, "cannot load ramdisk %s for domain %s", path, build->spec->name);
     build->ramdisk = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (build->ramdisk < 0) {
@@ -90,16 +109,15 @@ static int prepare(struct build *build)
                       MAX_GUEST_CMDLINE - 1);
     }
     failure_what(build->failure, "cannot load kernel %s for domain %s", spec->kernel, spec->name);
-    if (pv_kernel_parse(build->image.data, build->image.size, &build->kernel, build->failure) < 0
-        || open_ramdisk(build, &ramdisk_bytes) < 0) {
+    if (pv_kernel_parse(build->image.data, build->image.size, &build->kernel, build->failure) < 0 ||
+        open_ramdisk(build, &ramdisk_bytes) < 0)
         return -1;
-    }
     failure_what(build->failure, "cannot build domain %s", spec->name);
     return layout_plan(&build->kernel, ramdisk_bytes, spec->memory_kib >> (PAGE_SHIFT - 10), &build->layout,
                        build->failure);
 }
 
-/* --- steps ------------------------------------------------------------------------------------------------------- */
+/* --- steps --------------------------------------------------------------------------------------- */
 
 static int refused_by_hypervisor(struct build *build, const char *what, long error)
 {
@@ -110,14 +128,14 @@ static int refused_by_hypervisor(struct build *build, const char *what, long err
 static int out_of_memory(struct build *build)
 {
     static struct xen_domctl_getdomaininfo domains[NEIGHBOURS_MAX];
-    struct xen_sysctl_physinfo host = { 0 };
+    struct xen_sysctl_physinfo host = {0};
     int count = hv_domain_list(0, NEIGHBOURS_MAX, domains);
     uint64_t most = 0;
     uint32_t who = 0;
 
     hv_physinfo(&host);
     for (int i = 0; i < count; i++) {
-        if (domains[i].domain != build->domid && domains[i].tot_pages > most) {
+        if ((domains[i].domain == 0 || domains[i].domain != build->domid) && domains[i].tot_pages > most) {
             most = domains[i].tot_pages;
             who = domains[i].domain;
         }
@@ -129,12 +147,11 @@ static int out_of_memory(struct build *build)
 
 static int step_check_memory(struct build *build)
 {
-    struct xen_sysctl_physinfo host = { 0 };
+    struct xen_sysctl_physinfo host = {0};
     int error = hv_physinfo(&host);
 
-    if (error < 0) {
+    if (error < 0)
         return refused_by_hypervisor(build, "tell its free memory", error);
-    }
     return host.free_pages < build->layout.nr_pages ? out_of_memory(build) : 0;
 }
 
@@ -152,12 +169,10 @@ static int step_create(struct build *build)
 
     memcpy(config.handle, build->spec->uuid, sizeof(config.handle));
     error = hv_domain_create(&config, &domid);
-    if (error == -ENOMEM) {
+    if (error == -ENOMEM)
         return out_of_memory(build);
-    }
-    if (error < 0) {
+    if (error < 0)
         return refused_by_hypervisor(build, "create a domain", error);
-    }
     build->domid = domid;
     return 0;
 }
@@ -169,13 +184,12 @@ static int set_memory_map(struct build *build)
         uint64_t address, size;
         uint32_t type;
     } __attribute__((packed)) *ram = hv_buf_alloc(sizeof(*ram));
-    struct xen_foreign_memory_map map = { .domid = build->domid, .map = { .nr_entries = 1 } };
+    struct xen_foreign_memory_map map = {.domid = build->domid, .map = {.nr_entries = 1}};
     long error;
 
-    if (!ram) {
+    if (!ram)
         return -ENOMEM;
-    }
-    *ram = (struct e820_entry){ .size = build->spec->max_memory_kib << 10, .type = 1 };
+    *ram = (struct e820_entry){.size = build->spec->max_memory_kib << 10, .type = 1};
     set_xen_guest_handle(map.map.buffer, ram);
     error = hv_memory_op(XENMEM_set_memory_map, &map, sizeof(map));
     hv_buf_free(ram, sizeof(*ram));
@@ -187,21 +201,17 @@ static int step_limits(struct build *build)
     struct xen_domctl_getdomaininfo info;
     int error = hv_domain_max_vcpus(build->domid, build->spec->max_vcpus);
 
-    if (error < 0) {
+    if (error < 0)
         return refused_by_hypervisor(build, "give it its virtual CPUs", error);
-    }
     error = hv_domain_max_mem(build->domid, build->spec->max_memory_kib);
-    if (error < 0) {
+    if (error < 0)
         return refused_by_hypervisor(build, "set its memory limit", error);
-    }
     error = set_memory_map(build);
-    if (error < 0) {
+    if (error < 0)
         return refused_by_hypervisor(build, "set its memory map", error);
-    }
     error = hv_domain_info(build->domid, &info);
-    if (error < 0) {
+    if (error < 0)
         return refused_by_hypervisor(build, "describe the domain", error);
-    }
     build->shared_info_mfn = info.shared_info_frame;
     return 0;
 }
@@ -214,25 +224,20 @@ static uint64_t populate(struct build *build, uint64_t pfn, unsigned int order)
 {
     static xen_pfn_t extents[POPULATE_BATCH];
 
-    while (pfn + (1UL << order) <= build->layout.nr_pages && !domain_build_interrupted()) {
+    while (pfn + (1UL << order) <= build->layout.nr_pages && !interrupted()) {
         uint64_t count = (build->layout.nr_pages - pfn) >> order;
         long got;
 
-        if (count > POPULATE_BATCH) {
+        if (count > POPULATE_BATCH)
             count = POPULATE_BATCH;
-        }
-        for (uint64_t i = 0; i < count; i++) {
+        for (uint64_t i = 0; i < count; i++)
             extents[i] = pfn + (i << order);
-        }
         got = hv_populate_physmap(build->domid, count, order, 0, extents);
-        for (long i = 0; i < got; i++) {
-            for (uint64_t j = 0; j < 1UL << order; j++) {
+        for (long i = 0; i < got; i++)
+            for (uint64_t j = 0; j < 1UL << order; j++)
                 build->p2m[pfn++] = extents[i] + j;
-            }
-        }
-        if (got < (long)count) {
+        if (got < (long)count)
             break;
-        }
     }
     return pfn;
 }
@@ -243,9 +248,8 @@ static int step_populate(struct build *build)
     uint64_t pfn;
 
     build->p2m = calloc(build->layout.nr_pages, sizeof(*build->p2m));
-    if (!build->p2m) {
+    if (!build->p2m)
         return refuse(build->failure, "free some of dom0's memory", "dom0 is out of memory");
-    }
     pfn = populate(build, 0, SUPERPAGE_ORDER);
     pfn = populate(build, pfn, 0);
     return pfn < build->layout.nr_pages ? out_of_memory(build) : 0;
@@ -256,8 +260,8 @@ static int step_map(struct build *build)
     uint64_t first = build->layout.first_pfn;
 
     build->memory.first_pfn = first;
-    build->memory.base = foreign_map(build->domid, PROT_READ | PROT_WRITE, build->p2m + first,
-                                     build->layout.end_pfn - first, NULL);
+    build->memory.base =
+        foreign_map(build->domid, PROT_READ | PROT_WRITE, build->p2m + first, build->layout.end_pfn - first, NULL);
     return build->memory.base ? 0 : refused_by_hypervisor(build, "let its memory be mapped", -errno);
 }
 
@@ -293,16 +297,14 @@ static int step_load_ramdisk(struct build *build)
     uint64_t done = 0, bytes = build->layout.ramdisk_bytes;
     uint8_t *to;
 
-    if (bytes == 0) {
+    if (bytes == 0)
         return 0;
-    }
     to = guest_frame(&build->memory, build->layout.ramdisk_pfn);
     while (done < bytes) {
         ssize_t got = read(build->ramdisk, to + done, bytes - done);
 
-        if (got < 0 && errno == EINTR) {
+        if (got < 0 && errno == EINTR)
             continue;
-        }
         if (got <= 0) {
             failure_what(build->failure, "cannot load ramdisk %s for domain %s", build->spec->ramdisk,
                          build->spec->name);
@@ -319,14 +321,12 @@ static int step_channels(struct build *build)
 {
     int port = hv_evtchn_alloc_unbound(build->domid, 0);
 
-    if (port < 0) {
+    if (port < 0)
         return refused_by_hypervisor(build, "make the event channel of its store", port);
-    }
     build->store_port = port;
     port = hv_evtchn_alloc_unbound(build->domid, 0);
-    if (port < 0) {
+    if (port < 0)
         return refused_by_hypervisor(build, "make the event channel of its console", port);
-    }
     build->console_port = port;
     return 0;
 }
@@ -399,13 +399,11 @@ static int step_shared_info(struct build *build)
 {
     shared_info_t *shared = foreign_map_one(build->domid, build->shared_info_mfn);
 
-    if (!shared) {
+    if (!shared)
         return refused_by_hypervisor(build, "let its shared page be mapped", -errno);
-    }
     memset(shared, 0, PAGE_SIZE);
-    for (unsigned int i = 0; i < XEN_LEGACY_MAX_VCPUS; i++) {
+    for (unsigned int i = 0; i < XEN_LEGACY_MAX_VCPUS; i++)
         shared->vcpu_info[i].evtchn_upcall_mask = 1;
-    }
     foreign_unmap(shared, 1);
     return 0;
 }
@@ -415,16 +413,15 @@ static int step_hypercall_page(struct build *build)
     uint64_t pfn = (build->kernel.hypercall_page - build->kernel.virt_base) >> PAGE_SHIFT;
     int error;
 
-    if (!build->kernel.has_hypercall_page) {
+    if (!build->kernel.has_hypercall_page)
         return 0;
-    }
     error = hv_domain_hypercall_page(build->domid, build->p2m[pfn]);
     return error < 0 ? refused_by_hypervisor(build, "write its hypercall page", error) : 0;
 }
 
 static int step_page_tables(struct build *build)
 {
-    struct mmuext_op pin = { .cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = build->p2m[build->layout.tables_pfn] };
+    struct mmuext_op pin = {.cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = build->p2m[build->layout.tables_pfn]};
     int error;
 
     unmap(build);
@@ -457,28 +454,12 @@ static int step_first_vcpu(struct build *build)
 }
 
 static int (*const steps[])(struct build *) = {
-    step_check_memory, step_create,        step_limits,      step_populate,       step_map,
-    step_load_kernel,  step_load_ramdisk,  step_channels,    step_start_of_day,   step_shared_info,
-    step_hypercall_page, step_page_tables, step_first_vcpu,
+    step_check_memory,   step_create,       step_limits,     step_populate,     step_map,
+    step_load_kernel,    step_load_ramdisk, step_channels,   step_start_of_day, step_shared_info,
+    step_hypercall_page, step_page_tables,  step_first_vcpu,
 };
 
-/* --- all together ------------------------------------------------------------------------------------------------ */
-
-static void interrupting_signals(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-}
-
-int domain_build_interrupted(void)
-{
-    sigset_t pending;
-
-    sigpending(&pending);
-    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) || sigismember(&pending, SIGHUP);
-}
+/* --- all together -------------------------------------------------------------------------------- */
 
 static int run_steps(struct build *build)
 {
@@ -489,14 +470,12 @@ static int run_steps(struct build *build)
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int failed = steps[i](build);
 
-        if (domain_build_interrupted()) {
+        if (interrupted())
             failed = refuse(build->failure, "try again", "interrupted by a signal");
-        }
         if (failed) {
             unmap(build);
-            if (build->domid) {
+            if (build->domid)
                 hv_domain_destroy(build->domid);
-            }
             return -1;
         }
     }
@@ -505,28 +484,25 @@ static int run_steps(struct build *build)
 
 int domain_build(const struct spec *spec, struct built *built, struct failure *failure)
 {
-    struct build build = { .spec = spec, .failure = failure, .ramdisk = -1 };
+    struct build build = {.spec = spec, .failure = failure, .ramdisk = -1};
     int failed;
 
     failure_what(failure, "cannot load kernel %s for domain %s", spec->kernel, spec->name);
-    if (kernel_open(spec->kernel, KERNEL_CACHE, &build.image, failure) < 0) {
+    if (kernel_open(spec->kernel, KERNEL_CACHE, &build.image, failure) < 0)
         return -1;
-    }
     failed = prepare(&build);
-    if (!failed) {
+    if (!failed)
         failed = run_steps(&build);
-    }
     if (!failed) {
         *built = (struct built){
             .domid = build.domid,
-            .store = { build.p2m[build.layout.store_pfn], build.store_port },
-            .console = { build.p2m[build.layout.console_pfn], build.console_port },
+            .store = {build.p2m[build.layout.store_pfn], build.store_port},
+            .console = {build.p2m[build.layout.console_pfn], build.console_port},
         };
     }
     free(build.p2m);
-    if (build.ramdisk >= 0) {
+    if (build.ramdisk >= 0)
         close(build.ramdisk);
-    }
     kernel_close(&build.image);
     return failed;
 }

@@ -39,7 +39,4 @@ struct built {
  */
 int domain_build(const struct spec *spec, struct built *built, struct failure *failure);
 
-/* Has one of those signals come in? */
-int domain_build_interrupted(void);
-
 #endif

@@ -29,8 +29,9 @@ static int open_original(const char *path, struct stat *status, struct failure *
     if (fd < 0) {
         int error = errno;
 
-        refuse(failure, error == ENOENT ? "correct kernel= in the configuration, or put the kernel there"
-                                        : "make the file readable for root in dom0",
+        refuse(failure,
+               error == ENOENT ? "correct kernel= in the configuration, or put the kernel there"
+                               : "make the file readable for root in dom0",
                "%s", strerror(error));
         return -1;
     }
@@ -50,23 +51,20 @@ static int read_all(int fd, size_t size, struct bytes *bytes, struct failure *fa
 {
     bytes->size = 0;
     bytes->data = malloc(size ? size : 1);
-    if (!bytes->data) {
+    if (!bytes->data)
         return refuse(failure, "free some of dom0's memory", "out of memory reading it");
-    }
     while (bytes->size < size) {
         ssize_t got = read(fd, bytes->data + bytes->size, size - bytes->size);
 
-        if (got < 0 && errno == EINTR) {
+        if (got < 0 && errno == EINTR)
             continue;
-        }
         if (got < 0) {
             refuse(failure, "check dom0's disk and its log", "reading it failed: %s", strerror(errno));
             free(bytes->data);
             return -1;
         }
-        if (got == 0) {
+        if (got == 0)
             break;
-        }
         bytes->size += got;
     }
     return 0;
@@ -79,16 +77,13 @@ static int unpack(const struct bytes *original, struct cache *cache, const struc
     struct payload payload;
     int fd;
 
-    if (payload_find(original->data, original->size, &payload, failure) < 0) {
+    if (payload_find(original->data, original->size, &payload, failure) < 0)
         return -1;
-    }
     fd = cache_new_file(cache);
-    if (fd < 0) {
+    if (fd < 0)
         fd = memfd_create("domus-kernel", MFD_CLOEXEC);
-    }
-    if (fd < 0) {
+    if (fd < 0)
         return refuse(failure, "free some of dom0's memory", "no room to unpack it: %s", strerror(errno));
-    }
     if (payload_unpack(&payload, fd, KERNEL_SIZE_MAX, failure) < 0) {
         close(fd);
         return -1;
@@ -103,12 +98,12 @@ static int map_unpacked(int fd, struct kernel *kernel, struct failure *failure)
     void *data;
 
     if (fstat(fd, &status) < 0 || status.st_size == 0) {
-        return refuse(failure, "give a Linux bzImage (vmlinuz), or an ELF kernel with Xen notes", "it unpacks to nothing");
+        return refuse(failure, "give a Linux bzImage (vmlinuz), or an ELF kernel with Xen notes",
+                      "it unpacks to nothing");
     }
     data = mmap(NULL, status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED) {
+    if (data == MAP_FAILED)
         return refuse(failure, "free some of dom0's memory", "it cannot be mapped: %s", strerror(errno));
-    }
     kernel->data = data;
     kernel->size = status.st_size;
     return 0;
@@ -123,20 +118,17 @@ int kernel_open(const char *path, const char *cache_path, struct kernel *kernel,
     int unpacked, failed = -1;
     int fd = open_original(path, &status, failure);
 
-    if (fd < 0) {
+    if (fd < 0)
         return -1;
-    }
     cache_open(&cache, cache_path);
     unpacked = cache_find_file(&cache, &status);
     if (unpacked < 0 && read_all(fd, status.st_size, &original, failure) == 0) {
         cache_key_of(original.data, original.size, &key);
         unpacked = cache_find_content(&cache, &key);
-        if (unpacked < 0) {
+        if (unpacked < 0)
             unpacked = unpack(&original, &cache, &key, failure);
-        }
-        if (unpacked >= 0) {
+        if (unpacked >= 0)
             cache_name_file(&cache, fd, &status, &key);
-        }
         free(original.data);
     }
     if (unpacked >= 0) {
@@ -148,7 +140,4 @@ int kernel_open(const char *path, const char *cache_path, struct kernel *kernel,
     return failed;
 }
 
-void kernel_close(struct kernel *kernel)
-{
-    munmap((void *)kernel->data, kernel->size);
-}
+void kernel_close(struct kernel *kernel) { munmap((void *)kernel->data, kernel->size); }

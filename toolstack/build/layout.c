@@ -10,19 +10,16 @@
 #include "build/layout.h"
 #include "build/refuse.h"
 
-#define ENTRIES_SHIFT 9
-#define LEVEL2_SHIFT 21
-#define LEVEL3_SHIFT 30
-#define LEVEL4_SHIFT 39
-#define CANONICAL_BITS 47
+#define ENTRIES_SHIFT    9
+#define LEVEL2_SHIFT     21
+#define LEVEL3_SHIFT     30
+#define LEVEL4_SHIFT     39
+#define CANONICAL_BITS   47
 
 #define REGION_ALIGNMENT (4UL << 20)
-#define REGION_PADDING (512UL << 10)
+#define REGION_PADDING   (512UL << 10)
 
-static uint64_t pages_of(uint64_t bytes)
-{
-    return (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
-}
+static uint64_t pages_of(uint64_t bytes) { return (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT; }
 
 /* How many blocks of 2^shift bytes the range touches. */
 static uint64_t blocks(const struct table_range *range, unsigned int shift)
@@ -47,16 +44,15 @@ static bool mappable(uint64_t va, uint64_t pages)
     uint64_t last = va + (pages << PAGE_SHIFT) - 1;
     uint64_t top = va >> CANONICAL_BITS;
 
-    if (last < va || top != last >> CANONICAL_BITS || (top != 0 && top != UINT64_MAX >> CANONICAL_BITS)) {
+    if (last < va || top != last >> CANONICAL_BITS || (top != 0 && top != UINT64_MAX >> CANONICAL_BITS))
         return false;
-    }
     return last < HYPERVISOR_VIRT_START || va >= HYPERVISOR_VIRT_END;
 }
 
 static bool share_level4_entry(const struct table_range *a, const struct table_range *b)
 {
-    return a->va >> LEVEL4_SHIFT < (b->va >> LEVEL4_SHIFT) + b->level3
-           && b->va >> LEVEL4_SHIFT < (a->va >> LEVEL4_SHIFT) + a->level3;
+    return a->va >> LEVEL4_SHIFT < (b->va >> LEVEL4_SHIFT) + b->level3 &&
+           b->va >> LEVEL4_SHIFT < (a->va >> LEVEL4_SHIFT) + a->level3;
 }
 
 /*
@@ -120,17 +116,15 @@ static void plan_unmapped(const struct pv_kernel *kernel, struct layout *layout)
     }
 }
 
-static uint64_t mib(uint64_t pages)
-{
-    return (pages + (1UL << (20 - PAGE_SHIFT)) - 1) >> (20 - PAGE_SHIFT);
-}
+static uint64_t mib(uint64_t pages) { return (pages + (1UL << (20 - PAGE_SHIFT)) - 1) >> (20 - PAGE_SHIFT); }
 
 static int too_small(const struct pv_kernel *kernel, const struct layout *layout, uint64_t needed,
                      struct failure *failure)
 {
-    refuse(failure, "", "kernel (%lu MiB unpacked), ramdisk (%lu MiB) and start-up tables need %lu MiB, but the domain "
-           "has %lu MiB", mib(pages_of(kernel->end)), mib(pages_of(layout->ramdisk_bytes)), mib(needed),
-           mib(layout->nr_pages));
+    refuse(failure, "",
+           "kernel (loaded up to %lu MiB), ramdisk (%lu MiB) and start-up tables need %lu MiB, but the "
+           "domain has %lu MiB",
+           mib(pages_of(kernel->end)), mib(pages_of(layout->ramdisk_bytes)), mib(needed), mib(layout->nr_pages));
     failure_remedy(failure, "set memory= to more than %lu in the configuration, or use a smaller ramdisk", mib(needed));
     return -1;
 }
@@ -172,18 +166,15 @@ int layout_plan(const struct pv_kernel *kernel, uint64_t ramdisk_bytes, uint64_t
 
     /* Checked first so that no sum below can overflow. */
     needed = pages_of(kernel->end) + pages_of(ramdisk_bytes) + layout->p2m_pages;
-    if (pages_of(kernel->end) > nr_pages || ramdisk_bytes >> PAGE_SHIFT > nr_pages || needed > nr_pages) {
+    if (pages_of(kernel->end) > nr_pages || ramdisk_bytes >> PAGE_SHIFT > nr_pages || needed > nr_pages)
         return too_small(kernel, layout, needed, failure);
-    }
-    if (check_addresses(kernel, layout->p2m_apart ? needed - layout->p2m_pages : needed, layout, failure) < 0) {
+    if (check_addresses(kernel, layout->p2m_apart ? needed - layout->p2m_pages : needed, layout, failure) < 0)
         return -1;
-    }
     plan_mapped_region(kernel, layout);
     plan_unmapped(kernel, layout);
     needed = layout->main.pages > layout->end_pfn ? layout->main.pages : layout->end_pfn;
-    if (needed > nr_pages) {
+    if (needed > nr_pages)
         return too_small(kernel, layout, needed, failure);
-    }
     if (layout->p2m_apart && share_level4_entry(&layout->main, &layout->p2m)) {
         return refuse(failure, "use another kernel",
                       "the kernel wants its table of frames at address %#lx, too near to itself", kernel->p2m_base);

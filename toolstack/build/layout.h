@@ -4,8 +4,8 @@
  * numbers, following "Start-of-day memory layout" in Xen's public xen.h. Frames are numbered from 0 in the guest's
  * pseudo-physical memory.
  *
- *     frame 0 ─ kernel ─ [ramdisk] ─ [p2m] ─ start info ─ store ─ console ─ page tables ─ stack ─ padding │ [p2m] ─ [ramdisk]
- *     └───────────────────────── mapped from virt_base on ──────────────────────────────────────────────┘
+ *     frame 0 ─ kernel ─ [ramdisk] ─ [p2m] ─ start info ─ store ─ console ─ page tables ─ stack ─ padding │ [p2m] ─
+ * [ramdisk] └───────────────────────── mapped from virt_base on ──────────────────────────────────────────────┘
  *
  * A kernel that says so in its notes has the p2m mapped elsewhere and the ramdisk not at all; both then follow the
  * mapped region.
@@ -21,10 +21,10 @@
 
 /* Page tables of levels 3, 2 and 1, in this order side by side, that map one range of virtual addresses. */
 struct table_range {
-    uint64_t va;         /* first virtual address */
-    uint64_t pfn;        /* the frame mapped there; the rest follows */
-    uint64_t pages;      /* how many are mapped */
-    uint64_t tables_pfn; /* first frame of the tables */
+    uint64_t va;                     /* first virtual address */
+    uint64_t pfn;                    /* the frame mapped there; the rest follows */
+    uint64_t pages;                  /* how many are mapped */
+    uint64_t tables_pfn;             /* first frame of the tables */
     uint64_t level3, level2, level1; /* how many tables of each level */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * domus-build: reads what domain to build as one JSON object from standard input, builds it and writes the result as one
- * JSON object to standard output. The domain is left paused. If the result cannot be handed over, there is no domain.
- * Both objects are specified in docs/guest-config.md.
+ * domus-build: reads what domain to build as one JSON object from standard input, builds it and writes the result as
+ * one JSON object to standard output. The domain is left paused. If the result cannot be handed over, there is no
+ * domain. Both objects are specified in docs/guest-config.md.
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,7 +19,7 @@
 /* 16 TiB, what the hypervisor is made for. */
 #define MEMORY_KIB_MAX (16L << 30)
 #define MEMORY_KIB_MIN 4096L
-#define VCPUS_MAX 8192
+#define VCPUS_MAX      8192
 
 static int bad_spec(struct failure *failure, const char *why)
 {
@@ -32,16 +32,14 @@ static int parse_uuid(const char *text, xen_domain_handle_t uuid)
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
     unsigned int digits = 0;
 
-    if (strlen(text) != sizeof(form) - 1) {
+    if (strlen(text) != sizeof(form) - 1)
         return -1;
-    }
     for (size_t i = 0; i < sizeof(form) - 1; i++) {
         static const char hex[] = "0123456789abcdef";
         const char *digit = strchr(hex, text[i] | 0x20);
 
-        if (form[i] == '-' ? text[i] != '-' : !digit) {
+        if (form[i] == '-' ? text[i] != '-' : !digit)
             return -1;
-        }
         if (form[i] != '-') {
             uuid[digits / 2] = uuid[digits / 2] << 4 | (digit - hex);
             digits++;
@@ -62,20 +60,16 @@ static int read_spec(json_t *root, struct spec *spec, struct failure *failure)
     if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:s, s:s, s?s, s?s, s:I, s?I, s?I, s?I}", "name", &spec->name,
                        "uuid", &uuid, "kernel", &spec->kernel, "ramdisk", &spec->ramdisk, "cmdline", &spec->cmdline,
                        "memory_kib", &memory, "max_memory_kib", &max_memory, "vcpus", &vcpus, "max_vcpus",
-                       &max_vcpus) < 0) {
+                       &max_vcpus) < 0)
         return bad_spec(failure, error.text);
-    }
-    if (parse_uuid(uuid, spec->uuid) < 0) {
+    if (parse_uuid(uuid, spec->uuid) < 0)
         return bad_spec(failure, "uuid is not of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
-    }
     max_memory = max_memory ? max_memory : memory;
     max_vcpus = max_vcpus ? max_vcpus : vcpus;
-    if (memory < MEMORY_KIB_MIN || memory > max_memory || max_memory > MEMORY_KIB_MAX) {
+    if (memory < MEMORY_KIB_MIN || memory > max_memory || max_memory > MEMORY_KIB_MAX)
         return bad_spec(failure, "memory_kib must be 4096 (4 MiB) to max_memory_kib, and that 16 TiB at most");
-    }
-    if (vcpus < 1 || vcpus > max_vcpus || max_vcpus > VCPUS_MAX) {
+    if (vcpus < 1 || vcpus > max_vcpus || max_vcpus > VCPUS_MAX)
         return bad_spec(failure, "vcpus must be 1 to max_vcpus, and that 8192 at most");
-    }
     spec->memory_kib = memory;
     spec->max_memory_kib = max_memory;
     spec->max_vcpus = max_vcpus;
@@ -87,9 +81,8 @@ static int build(json_t *root, struct built *built, struct failure *failure)
     struct spec spec;
     int error;
 
-    if (read_spec(root, &spec, failure) < 0) {
+    if (read_spec(root, &spec, failure) < 0)
         return -1;
-    }
     error = hv_open();
     if (error < 0) {
         failure_what(failure, "cannot build domain %s", spec.name);
@@ -117,7 +110,7 @@ static int report(json_t *reply)
 
 int main(void)
 {
-    struct failure failure = { { 0 }, { 0 }, { 0 } };
+    struct failure failure = {{0}, {0}, {0}};
     struct built built;
     json_error_t error;
     json_t *root;
@@ -131,7 +124,7 @@ int main(void)
         report(failure_to_reply(&failure));
         return 1;
     }
-    if (domain_build_interrupted() || report(success(&built)) < 0) {
+    if (report(success(&built)) < 0) {
         hv_domain_destroy(built.domid);
         return 1;
     }

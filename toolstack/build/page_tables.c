@@ -7,18 +7,18 @@
 
 #include "build/page_tables.h"
 
-#define PTE_PRESENT 0x001UL
-#define PTE_WRITE 0x002UL
-#define PTE_USER 0x004UL
-#define PTE_ACCESSED 0x020UL
-#define PTE_DIRTY 0x040UL
+#define PTE_PRESENT        0x001UL
+#define PTE_WRITE          0x002UL
+#define PTE_USER           0x004UL
+#define PTE_ACCESSED       0x020UL
+#define PTE_DIRTY          0x040UL
 
 /* A PV kernel runs in ring 3: its own pages, too, are user pages to the processor. */
-#define PTE_TABLE (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
-#define PTE_READ_ONLY (PTE_PRESENT | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
-#define PTE_WRITABLE (PTE_READ_ONLY | PTE_WRITE)
+#define PTE_TABLE          (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
+#define PTE_READ_ONLY      (PTE_PRESENT | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
+#define PTE_WRITABLE       (PTE_READ_ONLY | PTE_WRITE)
 
-#define ENTRIES_SHIFT 9
+#define ENTRIES_SHIFT      9
 #define LEVEL_SHIFT(level) (PAGE_SHIFT + ((level)-1) * ENTRIES_SHIFT)
 
 /*
@@ -30,9 +30,8 @@ static void fill(uint64_t *tables, unsigned int level, uint64_t va, uint64_t pfn
 {
     uint64_t *entry = tables + ((va >> LEVEL_SHIFT(level)) & ((1UL << ENTRIES_SHIFT) - 1));
 
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < count; i++)
         entry[i] = p2m[pfn + i] << PAGE_SHIFT | flags;
-    }
 }
 
 static void write_range(const struct table_range *range, uint64_t *level4, const struct guest_memory *memory,
@@ -57,9 +56,8 @@ void page_tables_write(const struct layout *layout, const struct guest_memory *m
 
     memset(level4, 0, PAGE_SIZE);
     write_range(main, level4, memory, p2m);
-    if (layout->p2m_apart) {
+    if (layout->p2m_apart)
         write_range(&layout->p2m, level4, memory, p2m);
-    }
     fill(level1 + layout->tables_pfn - main->pfn, 1, main->va, layout->tables_pfn, layout->tables_pages, PTE_READ_ONLY,
          p2m);
 }

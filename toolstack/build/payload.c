@@ -17,12 +17,12 @@ enum {
     BZ_PAYLOAD_LENGTH = 0x24c,
     BZ_HEADER_END = 0x250,
 };
-#define BZ_SECTOR 512
-#define BZ_SETUP_SECTS_DEFAULT 4
+#define BZ_SECTOR               512
+#define BZ_SETUP_SECTS_DEFAULT  4
 #define BZ_VERSION_WITH_PAYLOAD 0x0208
 
 /* The kernel's build appends the unpacked size to every payload; only gzip already ends in it. */
-#define BZ_SIZE_TRAILER 4
+#define BZ_SIZE_TRAILER         4
 
 static const char remedy_not_kernel[] = "give a Linux bzImage (vmlinuz), or an ELF kernel with Xen notes";
 static const char remedy_damaged[] = "the file is incomplete or damaged: copy or install it again";
@@ -34,34 +34,27 @@ static const struct {
     bool supported;
     enum compression compression;
 } signatures[] = {
-    { "ELF", { 0x7f, 'E', 'L', 'F' }, 4, true, COMPRESSION_NONE },
-    { "gzip", { 0x1f, 0x8b }, 2, true, COMPRESSION_GZIP },
-    { "xz", { 0xfd, '7', 'z', 'X', 'Z', 0 }, 6, true, COMPRESSION_XZ },
-    { "zstd", { 0x28, 0xb5, 0x2f, 0xfd }, 4, true, COMPRESSION_ZSTD },
-    { "lz4", { 0x02, 0x21, 0x4c, 0x18 }, 4, true, COMPRESSION_LZ4 },
-    { "bzip2", { 'B', 'Z', 'h' }, 3, false, 0 },
-    { "lzma", { 0x5d, 0x00, 0x00 }, 3, false, 0 },
-    { "lzo", { 0x89, 'L', 'Z', 'O' }, 4, false, 0 },
+    {"ELF", {0x7f, 'E', 'L', 'F'}, 4, true, COMPRESSION_NONE},
+    {"gzip", {0x1f, 0x8b}, 2, true, COMPRESSION_GZIP},
+    {"xz", {0xfd, '7', 'z', 'X', 'Z', 0}, 6, true, COMPRESSION_XZ},
+    {"zstd", {0x28, 0xb5, 0x2f, 0xfd}, 4, true, COMPRESSION_ZSTD},
+    {"lz4", {0x02, 0x21, 0x4c, 0x18}, 4, true, COMPRESSION_LZ4},
+    {"bzip2", {'B', 'Z', 'h'}, 3, false, 0},
+    {"lzma", {0x5d, 0x00, 0x00}, 3, false, 0},
+    {"lzo", {0x89, 'L', 'Z', 'O'}, 4, false, 0},
 };
 
-static uint16_t le16(const uint8_t *p)
-{
-    return p[0] | p[1] << 8;
-}
+static uint16_t le16(const uint8_t *p) { return p[0] | p[1] << 8; }
 
-static uint32_t le32(const uint8_t *p)
-{
-    return le16(p) | (uint32_t)le16(p + 2) << 16;
-}
+static uint32_t le32(const uint8_t *p) { return le16(p) | (uint32_t)le16(p + 2) << 16; }
 
 /* Recognise what payload->data begins with. */
 static int identify(struct payload *payload, struct failure *failure)
 {
     for (size_t i = 0; i < sizeof(signatures) / sizeof(signatures[0]); i++) {
-        if (payload->size < signatures[i].length
-            || memcmp(payload->data, signatures[i].magic, signatures[i].length) != 0) {
+        if (payload->size < signatures[i].length ||
+            memcmp(payload->data, signatures[i].magic, signatures[i].length) != 0)
             continue;
-        }
         if (!signatures[i].supported) {
             return refuse(failure, "use a kernel packed with xz, zstd, gzip or lz4, or an unpacked one",
                           "it is packed with %s, which the builder cannot unpack", signatures[i].name);
@@ -90,13 +83,11 @@ static int find_in_bzimage(const uint8_t *image, size_t size, struct payload *pa
     }
     payload->data = image + start;
     payload->size = length;
-    if (identify(payload, failure) < 0) {
+    if (identify(payload, failure) < 0)
         return -1;
-    }
     if (payload->compression != COMPRESSION_GZIP && payload->compression != COMPRESSION_NONE) {
-        if (length < BZ_SIZE_TRAILER) {
+        if (length < BZ_SIZE_TRAILER)
             return refuse(failure, remedy_damaged, "the packed kernel inside it is only %zu bytes long", length);
-        }
         payload->size -= BZ_SIZE_TRAILER;
     }
     return 0;
@@ -104,9 +95,8 @@ static int find_in_bzimage(const uint8_t *image, size_t size, struct payload *pa
 
 int payload_find(const uint8_t *image, size_t size, struct payload *payload, struct failure *failure)
 {
-    if (size >= BZ_HEADER_END && memcmp(image + BZ_MAGIC, "HdrS", 4) == 0) {
+    if (size >= BZ_HEADER_END && memcmp(image + BZ_MAGIC, "HdrS", 4) == 0)
         return find_in_bzimage(image, size, payload, failure);
-    }
     payload->data = image;
     payload->size = size;
     return identify(payload, failure);

@@ -29,8 +29,8 @@ struct payload {
 int payload_find(const uint8_t *image, size_t size, struct payload *payload, struct failure *failure);
 
 /*
- * Unpack a payload to the end of the file `fd`, at most `limit` bytes. 0, or -1 with the reason in *failure and the file
- * left with some of it.
+ * Unpack a payload to the end of the file `fd`, at most `limit` bytes. 0, or -1 with the reason in *failure and the
+ * file left with some of it.
  */
 int payload_unpack(const struct payload *payload, int fd, size_t limit, struct failure *failure);
 

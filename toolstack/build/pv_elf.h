@@ -12,8 +12,8 @@
 
 #include "lib/failure.h"
 
-#define PAGE_SHIFT 12
-#define PAGE_SIZE (1UL << PAGE_SHIFT)
+#define PAGE_SHIFT      12
+#define PAGE_SIZE       (1UL << PAGE_SHIFT)
 
 #define PV_SEGMENTS_MAX 16
 

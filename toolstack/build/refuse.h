@@ -9,7 +9,6 @@
 #include "lib/failure.h"
 
 /* Set the remedy and the reason (a printf format). Returns -1 always, to be handed on. */
-int refuse(struct failure *failure, const char *remedy, const char *why, ...)
-    __attribute__((format(printf, 3, 4)));
+int refuse(struct failure *failure, const char *remedy, const char *why, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -16,10 +16,10 @@
 #include "build/payload.h"
 #include "build/refuse.h"
 
-#define PIECE (1UL << 20)
+#define PIECE            (1UL << 20)
 #define LZ4_LEGACY_BLOCK (8UL << 20)
 #define LZ4_LEGACY_MAGIC 4
-#define XZ_MEMORY_MAX (256UL << 20)
+#define XZ_MEMORY_MAX    (256UL << 20)
 
 static const char remedy_damaged[] = "the file is incomplete or damaged: copy or install it again";
 
@@ -42,9 +42,8 @@ static int sink_write(struct sink *sink, const uint8_t *data, size_t size)
     while (size) {
         ssize_t written = write(sink->fd, data, size);
 
-        if (written < 0 && errno == EINTR) {
+        if (written < 0 && errno == EINTR)
             continue;
-        }
         if (written <= 0) {
             return refuse(sink->failure, "make room in dom0 (memory, or the file system of /var/cache/domus)",
                           "the unpacked kernel cannot be stored: %s", strerror(errno));
@@ -63,12 +62,11 @@ static int damaged(struct sink *sink, const char *format)
 
 static int unpack_gzip(const struct payload *payload, struct sink *sink)
 {
-    z_stream stream = { .next_in = (uint8_t *)payload->data, .avail_in = payload->size };
+    z_stream stream = {.next_in = (uint8_t *)payload->data, .avail_in = payload->size};
     int status, failed = 0;
 
-    if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) {
+    if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK)
         return refuse(sink->failure, "free some of dom0's memory", "out of memory");
-    }
     do {
         stream.next_out = sink->piece;
         stream.avail_out = PIECE;
@@ -89,9 +87,8 @@ static int unpack_xz(const struct payload *payload, struct sink *sink)
     lzma_ret status;
     int failed = 0;
 
-    if (lzma_stream_decoder(&stream, XZ_MEMORY_MAX, 0) != LZMA_OK) {
+    if (lzma_stream_decoder(&stream, XZ_MEMORY_MAX, 0) != LZMA_OK)
         return refuse(sink->failure, "free some of dom0's memory", "out of memory");
-    }
     stream.next_in = payload->data;
     stream.avail_in = payload->size;
     do {
@@ -110,16 +107,15 @@ static int unpack_xz(const struct payload *payload, struct sink *sink)
 
 static int unpack_zstd(const struct payload *payload, struct sink *sink)
 {
-    ZSTD_inBuffer in = { .src = payload->data, .size = payload->size };
+    ZSTD_inBuffer in = {.src = payload->data, .size = payload->size};
     ZSTD_DCtx *context = ZSTD_createDCtx();
     size_t status;
     int failed = 0;
 
-    if (!context) {
+    if (!context)
         return refuse(sink->failure, "free some of dom0's memory", "out of memory");
-    }
     do {
-        ZSTD_outBuffer out = { .dst = sink->piece, .size = PIECE };
+        ZSTD_outBuffer out = {.dst = sink->piece, .size = PIECE};
 
         status = ZSTD_decompressStream(context, &out, &in);
         if (ZSTD_isError(status) || (status != 0 && in.pos == in.size && out.pos < out.size)) {
@@ -140,9 +136,8 @@ static int unpack_lz4(const struct payload *payload, struct sink *sink)
     uint8_t *block = malloc(LZ4_LEGACY_BLOCK);
     int failed = 0;
 
-    if (!block) {
+    if (!block)
         return refuse(sink->failure, "free some of dom0's memory", "out of memory");
-    }
     while (left && !failed) {
         uint32_t packed = UINT32_MAX;
         int unpacked = -1;
@@ -152,9 +147,8 @@ static int unpack_lz4(const struct payload *payload, struct sink *sink)
             next += sizeof(packed);
             left -= sizeof(packed);
         }
-        if (packed <= left) {
+        if (packed <= left)
             unpacked = LZ4_decompress_safe((const char *)next, (char *)block, packed, LZ4_LEGACY_BLOCK);
-        }
         if (unpacked < 0) {
             failed = damaged(sink, "lz4");
         } else {
@@ -169,13 +163,12 @@ static int unpack_lz4(const struct payload *payload, struct sink *sink)
 
 int payload_unpack(const struct payload *payload, int fd, size_t limit, struct failure *failure)
 {
-    struct sink sink = { .fd = fd, .limit = limit, .failure = failure };
+    struct sink sink = {.fd = fd, .limit = limit, .failure = failure};
     int failed = -1;
 
     sink.piece = malloc(PIECE);
-    if (!sink.piece) {
+    if (!sink.piece)
         return refuse(failure, "free some of dom0's memory", "out of memory");
-    }
     switch (payload->compression) {
     case COMPRESSION_NONE:
         failed = sink_write(&sink, payload->data, payload->size);

@@ -72,14 +72,14 @@ int report_json(json_t *object);
  */
 int report_reply(const struct invocation *invocation, json_t *reply, const struct failure *failure);
 
-/* --- the daemon -------------------------------------------------------------------------------------------------- */
+/* --- the daemon ---------------------------------------------------------------------------------- */
 
 /* Connect to domusd. A descriptor, or -1 with *failure filled in; `what` says what it was wanted for. */
 int daemon_open(const char *what, struct failure *failure);
 
 /*
- * Send `request` (its reference is taken) and wait for the reply, printing progress lines on the way. Returns a successful
- * reply, or NULL with *failure filled in.
+ * Send `request` (its reference is taken) and wait for the reply, printing progress lines on the way. Returns a
+ * successful reply, or NULL with *failure filled in.
  */
 json_t *daemon_call(int fd, json_t *request, const char *what, struct failure *failure);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads a domain's configuration; see config.h. The syntax and the values are libxlutil's business; which keys there are
- * and on which line each stands, and what they mean to the daemon, is found here.
+ * Reads a domain's configuration; see config.h. The syntax and the values are libxlutil's business; which keys there
+ * are and on which line each stands, and what they mean to the daemon, is found here.
  */
 #include <errno.h>
 #include <limits.h>
@@ -28,7 +28,7 @@ struct source {
     struct failure *failure;
 };
 
-/* --- reporting --------------------------------------------------------------------------------------------------- */
+/* --- reporting ----------------------------------------------------------------------------------- */
 
 /* Where line `line` of the text came from, for a message. */
 static const char *place(const struct source *source, unsigned int line, char *buffer, size_t size)
@@ -59,7 +59,7 @@ static int note_line(void *context, const char *key, unsigned int line)
 /* Refuse the value of `key`. Returns -1. */
 static int bad_value(const struct source *source, const char *key, const char *remedy, const char *why)
 {
-    struct search search = { .key = key, .line = UINT_MAX };
+    struct search search = {.key = key, .line = UINT_MAX};
     char where[256];
 
     config_scan_keys(source->text, source->size, note_line, &search);
@@ -68,7 +68,7 @@ static int bad_value(const struct source *source, const char *key, const char *r
     return -1;
 }
 
-/* --- text -------------------------------------------------------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------------------------------- */
 
 static int unreadable(struct source *source, const char *why)
 {
@@ -106,7 +106,8 @@ static int read_file(struct source *source, FILE *text)
     return 0;
 }
 
-/* Append KEY=VALUE as a line of a configuration, with quotation marks around what is neither number, string nor list. */
+/* Append KEY=VALUE as a line of a configuration, with quotation marks around what is neither number, string nor list.
+ */
 static int append_setting(struct source *source, FILE *text, const char *setting)
 {
     const char *value = strchr(setting, '=');
@@ -152,7 +153,7 @@ static int gather_text(struct source *source)
     return failed;
 }
 
-/* --- keys and syntax --------------------------------------------------------------------------------------------- */
+/* --- keys and syntax ----------------------------------------------------------------------------- */
 
 static int check_key(void *context, const char *key, unsigned int line)
 {
@@ -205,7 +206,7 @@ static int parse_text(struct source *source)
     return error ? -1 : 0;
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------ */
+/* --- values -------------------------------------------------------------------------------------- */
 
 json_t *absolute_path(const char *path)
 {
@@ -270,8 +271,8 @@ static int add_action(const struct source *source, json_t *config, const char *k
     int failed = add_string(source, config, key);
     const char *value = json_string_value(json_object_get(config, key));
 
-    if (failed || !value || strcmp(value, "destroy") == 0 || strcmp(value, "restart") == 0
-        || strcmp(value, "preserve") == 0)
+    if (failed || !value || strcmp(value, "destroy") == 0 || strcmp(value, "restart") == 0 ||
+        strcmp(value, "preserve") == 0)
         return failed;
     return bad_value(source, key, "write destroy, restart or preserve", "this action is not supported");
 }
@@ -341,9 +342,9 @@ static int check_type(const struct source *source)
 static int check_required(const struct source *source, const json_t *config)
 {
     static const char *const required[][2] = {
-        { "name", "add name = \"...\"" },
-        { "kernel", "add kernel = \"/boot/...\", the kernel that the guest runs" },
-        { "memory", "add memory = 256, or as many MiB as the guest needs" },
+        {"name", "add name = \"...\""},
+        {"kernel", "add kernel = \"/boot/...\", the kernel that the guest runs"},
+        {"memory", "add memory = 256, or as many MiB as the guest needs"},
     };
 
     for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
@@ -357,32 +358,32 @@ static int check_required(const struct source *source, const json_t *config)
 }
 
 #define MEMORY_MAX (16L << 20)
-#define VCPUS_MAX 128
+#define VCPUS_MAX  128
 
 static int convert(const struct source *source, json_t *config)
 {
-    if (check_type(source) < 0 || add_string(source, config, "name") < 0 || add_path(source, config, "kernel") < 0
-        || add_path(source, config, "ramdisk") < 0 || add_command_line(source, config) < 0
-        || add_number(source, config, "memory", MEMORY_MAX) < 0 || add_number(source, config, "maxmem", MEMORY_MAX) < 0
-        || add_number(source, config, "vcpus", VCPUS_MAX) < 0 || add_number(source, config, "maxvcpus", VCPUS_MAX) < 0
-        || add_string(source, config, "uuid") < 0 || add_action(source, config, "on_poweroff") < 0
-        || add_action(source, config, "on_reboot") < 0 || add_action(source, config, "on_crash") < 0
-        || add_devices(source, config, "disk", disk_parse) < 0 || add_devices(source, config, "vif", vif_parse) < 0)
+    if (check_type(source) < 0 || add_string(source, config, "name") < 0 || add_path(source, config, "kernel") < 0 ||
+        add_path(source, config, "ramdisk") < 0 || add_command_line(source, config) < 0 ||
+        add_number(source, config, "memory", MEMORY_MAX) < 0 || add_number(source, config, "maxmem", MEMORY_MAX) < 0 ||
+        add_number(source, config, "vcpus", VCPUS_MAX) < 0 || add_number(source, config, "maxvcpus", VCPUS_MAX) < 0 ||
+        add_string(source, config, "uuid") < 0 || add_action(source, config, "on_poweroff") < 0 ||
+        add_action(source, config, "on_reboot") < 0 || add_action(source, config, "on_crash") < 0 ||
+        add_devices(source, config, "disk", disk_parse) < 0 || add_devices(source, config, "vif", vif_parse) < 0)
         return -1;
     return check_required(source, config);
 }
 
 json_t *config_read(const char *path, char *const *settings, size_t count, struct failure *failure)
 {
-    struct source source = { .path = path, .settings = settings, .setting_count = count, .failure = failure };
+    struct source source = {.path = path, .settings = settings, .setting_count = count, .failure = failure};
     json_t *config = json_object();
 
     if (path)
         failure_what(failure, "cannot create a domain from %s", path);
     else
         failure_what(failure, "cannot create a domain");
-    if (gather_text(&source) < 0 || config_scan_keys(source.text, source.size, check_key, &source) != 0
-        || parse_text(&source) < 0 || convert(&source, config) < 0) {
+    if (gather_text(&source) < 0 || config_scan_keys(source.text, source.size, check_key, &source) != 0 ||
+        parse_text(&source) < 0 || convert(&source, config) < 0) {
         json_decref(config);
         config = NULL;
     }

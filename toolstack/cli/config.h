@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domain configurations: a file in the format of xl.cfg(5), read with libxlutil, becomes the JSON object that the daemon
- * takes (docs/control-protocol.md).
+ * Domain configurations: a file in the format of xl.cfg(5), read with libxlutil, becomes the JSON object that the
+ * daemon takes (docs/control-protocol.md).
  */
 #ifndef DOMUS_CLI_CONFIG_H
 #define DOMUS_CLI_CONFIG_H

@@ -13,9 +13,9 @@
 
 #include "cli/cli.h"
 
-#define ESCAPE 0x1d /* Ctrl-] */
+#define ESCAPE         0x1d /* Ctrl-] */
 #define REPLAY_DEFAULT 4096
-#define REPLAY_MAX (1 << 20)
+#define REPLAY_MAX     (1 << 20)
 
 /* The terminal as it was, to be put back however the command ends. */
 static struct termios saved_terminal;
@@ -98,7 +98,7 @@ static int forward_output(int fd)
 /* Without a terminal, the end of the input is not the end of the console. Returns whether the user detached. */
 static bool join(int fd)
 {
-    struct pollfd waits[2] = { { .fd = fd, .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
+    struct pollfd waits[2] = {{.fd = fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
 
     for (;;) {
         if (poll(waits, 2, -1) < 0 && errno != EINTR)
@@ -145,13 +145,16 @@ int command_console(const struct invocation *invocation)
 
         bytes = strtol(replay, &end, 10);
         if (end == replay || *end || bytes < 0 || bytes > REPLAY_MAX)
-            return usage_error(invocation->command, "-r wants a number of bytes, 0 to %d, not `%s'", REPLAY_MAX, replay);
+            return usage_error(invocation->command, "-r wants a number of bytes, 0 to %d, not `%s'", REPLAY_MAX,
+                               replay);
     }
     snprintf(what, sizeof(what), "cannot attach to the console of domain %s", invocation->argv[0]);
     fd = daemon_open(what, &failure);
     if (fd >= 0)
-        reply = daemon_call(fd, json_pack("{s:s, s:s, s:I}", "op", "console", "domain", invocation->argv[0], "replay",
-                                          (json_int_t)bytes), what, &failure);
+        reply = daemon_call(
+            fd,
+            json_pack("{s:s, s:s, s:I}", "op", "console", "domain", invocation->argv[0], "replay", (json_int_t)bytes),
+            what, &failure);
     if (!reply) {
         if (fd >= 0)
             close(fd);

@@ -51,7 +51,7 @@ static char *next_part(char **rest)
     return part;
 }
 
-/* --- disks ------------------------------------------------------------------------------------------------------- */
+/* --- disks --------------------------------------------------------------------------------------- */
 
 struct disk {
     const char *target, *format, *vdev, *access, *backend_type;
@@ -64,7 +64,7 @@ static const char *const disk_keys[] = {
     "format", "vdev", "access", "devtype", "backendtype", "target", "script", "backend",
 };
 
-static const char *const disk_flags[] = { "discard", "no-discard", "direct-io-safe" };
+static const char *const disk_flags[] = {"discard", "no-discard", "direct-io-safe"};
 
 static bool is_one_of(const char *word, const char *const *words, size_t count)
 {
@@ -125,7 +125,7 @@ static bool take_disk_place(struct disk *disk, const char *part)
 /* phy:, file: and raw: before the target say nothing that is not known from it. */
 static char *skip_prefix(struct disk *disk, char *text)
 {
-    static const char *const prefixes[] = { "phy:", "file:", "raw:" };
+    static const char *const prefixes[] = {"phy:", "file:", "raw:"};
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
         if (strncasecmp(text, prefixes[i], strlen(prefixes[i])) == 0) {
@@ -187,7 +187,7 @@ static const char *clean_vdev(struct disk *disk, char *buffer, size_t size)
 
 json_t *disk_parse(const char *spec, struct failure *failure)
 {
-    struct disk disk = { 0 };
+    struct disk disk = {0};
     char text[SPEC_MAX], vdev_text[64];
     const char *vdev;
     bool writable;
@@ -208,24 +208,24 @@ json_t *disk_parse(const char *spec, struct failure *failure)
     if (disk.unsupported || (disk.backend_type && strcasecmp(disk.backend_type, "phy") != 0))
         return bad(failure, "leave it out: disks are served by dom0's kernel", "`%s' is not supported",
                    disk.unsupported ? disk.unsupported : disk.backend_type);
-    if (disk.access && *disk.access && !is_one_of(disk.access, (const char *const[]){ "r", "ro", "w", "rw" }, 4))
+    if (disk.access && *disk.access && !is_one_of(disk.access, (const char *const[]){"r", "ro", "w", "rw"}, 4))
         return bad(failure, "write rw (or w) or ro (or r)", "its access `%s' is neither to read nor to write",
                    disk.access);
-    writable = !disk.cdrom && !(disk.access && tolower((unsigned char)disk.access[0]) == 'r' && !disk.access[1])
-               && !(disk.access && strcasecmp(disk.access, "ro") == 0);
+    writable = !disk.cdrom && !(disk.access && tolower((unsigned char)disk.access[0]) == 'r' && !disk.access[1]) &&
+               !(disk.access && strcasecmp(disk.access, "ro") == 0);
     return json_pack("{s:o, s:s, s:s, s:s}", "target", absolute_path(disk.target), "vdev", vdev, "format", "raw",
                      "access", writable ? "rw" : "ro");
 }
 
-/* --- network cards ----------------------------------------------------------------------------------------------- */
+/* --- network cards ------------------------------------------------------------------------------- */
 
 /* Keys that the daemon takes; those that make no difference to a paravirtualized card; and those it cannot do. */
 static const char *const vif_keys[] = {
-    "mac", "bridge", "ip", "script", "type", "model", "rate", "vifname", "backend", "gatewaydev", "mtu", "devid",
-    "trusted", "vlan",
+    "mac",     "bridge",  "ip",         "script", "type",  "model",   "rate",
+    "vifname", "backend", "gatewaydev", "mtu",    "devid", "trusted", "vlan",
 };
-#define VIF_KEYS (sizeof(vif_keys) / sizeof(vif_keys[0]))
-#define VIF_KEYS_USED 4
+#define VIF_KEYS          (sizeof(vif_keys) / sizeof(vif_keys[0]))
+#define VIF_KEYS_USED     4
 #define VIF_KEYS_HARMLESS 2
 
 static bool is_mac(const char *text)

@@ -112,8 +112,7 @@ static void add_processors(json_t *facts, const struct xen_sysctl_physinfo *info
     for (size_t i = 0; i < sizeof(info->hw_cap) / sizeof(info->hw_cap[0]); i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%08" PRIx32, i ? ":" : "", info->hw_cap[i]);
     put_text(facts, "hw_caps", text);
-    snprintf(text, sizeof(text), "%s%s%s%s",
-             info->capabilities & XEN_SYSCTL_PHYSCAP_pv ? "pv " : "",
+    snprintf(text, sizeof(text), "%s%s%s%s", info->capabilities & XEN_SYSCTL_PHYSCAP_pv ? "pv " : "",
              info->capabilities & XEN_SYSCTL_PHYSCAP_hvm ? "hvm " : "",
              info->capabilities & XEN_SYSCTL_PHYSCAP_hap ? "hap " : "",
              info->capabilities & XEN_SYSCTL_PHYSCAP_directio ? "directio " : "");
@@ -153,7 +152,7 @@ static void add_version_text(json_t *facts, const char *name, unsigned int op, s
 static void add_hypervisor(json_t *facts)
 {
     long version = hv_version(XENVER_version, NULL, 0);
-    xen_compile_info_t compiled = { { 0 }, { 0 }, { 0 }, { 0 } };
+    xen_compile_info_t compiled = {{0}, {0}, {0}, {0}};
     char text[64] = "";
     xen_extraversion_t extra = "";
     uint32_t scheduler;
@@ -193,7 +192,8 @@ static void print_facts(const json_t *facts)
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)facts, name, value) {
+    json_object_foreach((json_t *)facts, name, value)
+    {
         if (json_is_string(value))
             printf("%-22s : %s\n", name, json_string_value(value));
         else if (json_is_real(value))
@@ -205,7 +205,7 @@ static void print_facts(const json_t *facts)
 
 int command_info(const struct invocation *invocation)
 {
-    struct xen_sysctl_physinfo info = { 0 };
+    struct xen_sysctl_physinfo info = {0};
     int error = hv_open();
     json_t *facts;
 

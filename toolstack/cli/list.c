@@ -45,7 +45,8 @@ static json_t *collect(const struct invocation *invocation, int fd, struct failu
             return all;
     }
     domains = json_array();
-    json_array_foreach(all, i, domain) {
+    json_array_foreach(all, i, domain)
+    {
         json_t *domid = json_object_get(domain, "domid");
 
         if (failed)
@@ -83,7 +84,8 @@ static void print_table(const json_t *domains)
     json_t *domain;
 
     printf("%-32s %5s %7s %5s  %-9s %9s\n", "Name", "ID", "Mem", "VCPUs", "State", "Time(s)");
-    json_array_foreach(domains, i, domain) {
+    json_array_foreach(domains, i, domain)
+    {
         char id[24] = "-";
         intmax_t tenths = number(domain, "cpu_time_ns") / 100000000;
 
@@ -101,10 +103,12 @@ static void print_long(const json_t *domains)
     json_t *domain, *value;
     const char *key;
 
-    json_array_foreach(domains, i, domain) {
+    json_array_foreach(domains, i, domain)
+    {
         if (i > 0)
             putchar('\n');
-        json_object_foreach(domain, key, value) {
+        json_object_foreach(domain, key, value)
+        {
             printf("%-16s: ", key);
             if (json_is_string(value))
                 printf("%s\n", json_string_value(value));

@@ -14,8 +14,8 @@
 #define COLUMN 24
 
 static const struct command_option common_options[] = {
-    { 'h', "help", NULL, "explain this command" },
-    { 'j', "json", NULL, "print the result, or the error, as one JSON object" },
+    {'h', "help", NULL, "explain this command"},
+    {'j', "json", NULL, "print the result, or the error, as one JSON object"},
 };
 #define COMMON_OPTIONS (sizeof(common_options) / sizeof(common_options[0]))
 
@@ -164,7 +164,7 @@ static int parse_options(struct invocation *invocation, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct invocation invocation = { 0 };
+    struct invocation invocation = {0};
     int status;
 
     signal(SIGPIPE, SIG_IGN);

@@ -8,10 +8,7 @@
 
 #define LENGTH_MAX 40
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /*
  * How many letters must be put in, left out, replaced or swapped with their neighbour to make `a` of `b` (the optimal

@@ -6,7 +6,4 @@
  */
 #include <libxl.h>
 
-void libxl_defbool_set(libxl_defbool *value, bool to)
-{
-    value->val = to ? 1 : -1;
-}
+void libxl_defbool_set(libxl_defbool *value, bool to) { value->val = to ? 1 : -1; }

@@ -15,10 +15,7 @@ static int parse(const struct image *image, struct pv_kernel *kernel)
     return pv_kernel_parse(image->data, image->size, kernel, &test_failure);
 }
 
-static Elf64_Ehdr *elf_header(struct image *image)
-{
-    return (Elf64_Ehdr *)image->data;
-}
+static Elf64_Ehdr *elf_header(struct image *image) { return (Elf64_Ehdr *)image->data; }
 
 static Elf64_Phdr *program_header(struct image *image, unsigned int index)
 {
@@ -46,10 +43,7 @@ static void set_note(struct image *image, uint32_t type, uint64_t value)
     memcpy(note_value(image, type), &value, sizeof(value));
 }
 
-static void rename_note(struct image *image, uint32_t type)
-{
-    note_value(image, type)[-4] = 'Y';
-}
+static void rename_note(struct image *image, uint32_t type) { note_value(image, type)[-4] = 'Y'; }
 
 static void good_kernel_is_understood(void **state)
 {
@@ -193,7 +187,7 @@ static void truncated_never_harms(void **state)
 
     (void)state;
     for (size_t size = 0; size < image.size; size++) {
-        struct image cut = { .data = test_malloc(size + 1), .size = size };
+        struct image cut = {.data = test_malloc(size + 1), .size = size};
 
         memcpy(cut.data, image.data, size);
         assert_int_equal(parse(&cut, &kernel), -1);
@@ -207,7 +201,8 @@ static void truncated_never_harms(void **state)
 static void random_damage_never_harms(void **state)
 {
     static const uint64_t values[] = {
-        0, 1, 0xff, 0xfff, 0x1000, 0x7fffffff, 0x80000000, 0xffffffff, 1UL << 47, 1UL << 63, UINT64_MAX, UINT64_MAX - 0xfff,
+        0,          1,          0xff,      0xfff,     0x1000,     0x7fffffff,
+        0x80000000, 0xffffffff, 1UL << 47, 1UL << 63, UINT64_MAX, UINT64_MAX - 0xfff,
     };
     struct image image = elf_image();
     unsigned int accepted = 0;

@@ -42,7 +42,7 @@ void image_free(struct image *image)
 
 static struct image new_image(size_t size)
 {
-    struct image image = { .data = calloc(1, size), .size = size };
+    struct image image = {.data = calloc(1, size), .size = size};
 
     assert_non_null(image.data);
     return image;
@@ -50,7 +50,7 @@ static struct image new_image(size_t size)
 
 static uint8_t *put_note(uint8_t *to, uint32_t type, const void *value, uint32_t length)
 {
-    Elf64_Nhdr note = { .n_namesz = 4, .n_descsz = length, .n_type = type };
+    Elf64_Nhdr note = {.n_namesz = 4, .n_descsz = length, .n_type = type};
 
     memcpy(to, &note, sizeof(note));
     memcpy(to + sizeof(note), "Xen", 4);
@@ -79,7 +79,7 @@ struct image elf_image(void)
 {
     struct image image = new_image(IMAGE_TEXT_OFFSET + IMAGE_TEXT_SIZE);
     Elf64_Ehdr header = {
-        .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+        .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
         .e_type = ET_EXEC,
         .e_machine = EM_X86_64,
         .e_version = EV_CURRENT,
@@ -96,7 +96,7 @@ struct image elf_image(void)
         .p_filesz = IMAGE_TEXT_SIZE,
         .p_memsz = IMAGE_TEXT_SIZE + IMAGE_BSS_SIZE,
     };
-    Elf64_Phdr notes = { .p_type = PT_NOTE, .p_offset = IMAGE_NOTES_OFFSET };
+    Elf64_Phdr notes = {.p_type = PT_NOTE, .p_offset = IMAGE_NOTES_OFFSET};
 
     for (size_t i = 0; i < IMAGE_TEXT_SIZE; i++)
         image.data[IMAGE_TEXT_OFFSET + i] = i % 251;
@@ -110,8 +110,7 @@ struct image elf_image(void)
 static size_t pack_gzip(const struct image *image, struct image *packed)
 {
     z_stream stream = {
-        .next_in = image->data, .avail_in = image->size, .next_out = packed->data, .avail_out = packed->size
-    };
+        .next_in = image->data, .avail_in = image->size, .next_out = packed->data, .avail_out = packed->size};
 
     assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
     assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
@@ -124,15 +123,16 @@ static size_t pack_xz(const struct image *image, struct image *packed)
     size_t position = 0;
 
     assert_int_equal(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, NULL, image->data, image->size, packed->data,
-                                             &position, packed->size), LZMA_OK);
+                                             &position, packed->size),
+                     LZMA_OK);
     return position;
 }
 
 static size_t pack_lz4(const struct image *image, struct image *packed)
 {
-    static const uint8_t magic[] = { 0x02, 0x21, 0x4c, 0x18 };
-    uint32_t length = LZ4_compress_default((const char *)image->data, (char *)packed->data + 8, image->size,
-                                           packed->size - 8);
+    static const uint8_t magic[] = {0x02, 0x21, 0x4c, 0x18};
+    uint32_t length =
+        LZ4_compress_default((const char *)image->data, (char *)packed->data + 8, image->size, packed->size - 8);
 
     memcpy(packed->data, magic, 4);
     memcpy(packed->data + 4, &length, 4);

@@ -6,9 +6,9 @@
 #ifndef TESTS_BUILDER_IMAGES_H
 #define TESTS_BUILDER_IMAGES_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -22,12 +22,12 @@ struct image {
 };
 
 /* The ELF kernel that elf_image makes: where its parts are, for tests that spoil them. */
-#define IMAGE_VIRT_BASE 0xffffffff80000000UL
-#define IMAGE_P2M_BASE 0x8000000000UL
-#define IMAGE_START 0x1000000UL
-#define IMAGE_TEXT_SIZE 0x3000UL
-#define IMAGE_BSS_SIZE 0x1800UL
-#define IMAGE_TEXT_OFFSET 0x1000UL
+#define IMAGE_VIRT_BASE    0xffffffff80000000UL
+#define IMAGE_P2M_BASE     0x8000000000UL
+#define IMAGE_START        0x1000000UL
+#define IMAGE_TEXT_SIZE    0x3000UL
+#define IMAGE_BSS_SIZE     0x1800UL
+#define IMAGE_TEXT_OFFSET  0x1000UL
 #define IMAGE_NOTES_OFFSET 0x200UL
 
 /* Give back with image_free. */

@@ -8,13 +8,13 @@
 #include "build/page_tables.h"
 #include "images.h"
 
-#define MIB_PAGES 256UL
+#define MIB_PAGES   256UL
 #define PTE_PRESENT 1
-#define PTE_WRITE 2
+#define PTE_WRITE   2
 #define PTE_ADDRESS 0x000ffffffffff000UL
 
 /* A guest in this process's memory: machine frame = frame ^ SCRAMBLE, so that mixing the two up is noticed. */
-#define SCRAMBLE 0x500000UL
+#define SCRAMBLE    0x500000UL
 
 struct guest {
     struct pv_kernel kernel;
@@ -27,7 +27,7 @@ static struct pv_kernel kernel_of(uint64_t start, uint64_t end)
 {
     return (struct pv_kernel){
         .segment_count = 1,
-        .segments = { { .address = start, .memory_size = end - start } },
+        .segments = {{.address = start, .memory_size = end - start}},
         .start = start,
         .end = end,
         .virt_base = IMAGE_VIRT_BASE,
@@ -79,8 +79,8 @@ static uint64_t walk(const struct guest *guest, uint64_t va)
 
 static int is_table(const struct layout *layout, uint64_t pfn)
 {
-    return pfn - layout->tables_pfn < layout->tables_pages
-           || (layout->p2m_apart && pfn >= layout->p2m.tables_pfn && pfn < layout->end_pfn && pfn != layout->ramdisk_pfn);
+    return pfn - layout->tables_pfn < layout->tables_pages ||
+           (layout->p2m_apart && pfn >= layout->p2m.tables_pfn && pfn < layout->end_pfn && pfn != layout->ramdisk_pfn);
 }
 
 static void assert_maps(const struct guest *guest, uint64_t va, uint64_t pfn)
@@ -112,8 +112,8 @@ static void assert_well_formed(struct guest *guest)
 
 static void every_shape_is_well_formed(void **state)
 {
-    static const uint64_t memories[] = { 64, 96, 256, 1024 };
-    static const uint64_t ramdisks[] = { 0, 1, 4096, 4097, 3 << 20 };
+    static const uint64_t memories[] = {64, 96, 256, 1024};
+    static const uint64_t ramdisks[] = {0, 1, 4096, 4097, 3 << 20};
     struct guest guest;
 
     (void)state;
@@ -123,8 +123,8 @@ static void every_shape_is_well_formed(void **state)
                 guest.kernel = kernel_of(16 << 20, (40 << 20) + 123);
                 guest.kernel.has_p2m_base = shape & 1;
                 guest.kernel.ramdisk_unmapped = shape & 2;
-                assert_int_equal(layout_plan(&guest.kernel, ramdisks[j], memories[i] * MIB_PAGES, &guest.layout,
-                                             &test_failure), 0);
+                assert_int_equal(
+                    layout_plan(&guest.kernel, ramdisks[j], memories[i] * MIB_PAGES, &guest.layout, &test_failure), 0);
                 assert_well_formed(&guest);
             }
         }
@@ -182,8 +182,8 @@ static void too_little_memory_is_refused(void **state)
 static void impossible_addresses_are_refused(void **state)
 {
     static const uint64_t bases[] = {
-        0xffffffffff000000UL, 0xffff800000000000UL, 0xffff87ffffff0000UL, 0x00007ffffffff000UL, 0x0000900000000000UL,
-        0xffff7ffffffff000UL,
+        0xffffffffff000000UL, 0xffff800000000000UL, 0xffff87ffffff0000UL,
+        0x00007ffffffff000UL, 0x0000900000000000UL, 0xffff7ffffffff000UL,
     };
     struct pv_kernel kernel = kernel_of(16 << 20, 40 << 20);
     struct layout layout;
@@ -218,9 +218,12 @@ static void largest_guest_is_planned(void **state)
 int run_layout_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_shape_is_well_formed), cmocka_unit_test(every_size_around_a_step_is_well_formed),
-        cmocka_unit_test(parts_do_not_overlap),       cmocka_unit_test(too_little_memory_is_refused),
-        cmocka_unit_test(impossible_addresses_are_refused), cmocka_unit_test(largest_guest_is_planned),
+        cmocka_unit_test(every_shape_is_well_formed),
+        cmocka_unit_test(every_size_around_a_step_is_well_formed),
+        cmocka_unit_test(parts_do_not_overlap),
+        cmocka_unit_test(too_little_memory_is_refused),
+        cmocka_unit_test(impossible_addresses_are_refused),
+        cmocka_unit_test(largest_guest_is_planned),
     };
 
     return cmocka_run_group_tests_name("memory layout and page tables", tests, NULL, NULL);

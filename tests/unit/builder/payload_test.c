@@ -23,8 +23,8 @@ static long unpacked(const uint8_t *data, size_t size, size_t limit, const struc
     long result = -1;
 
     assert_true(fd >= 0);
-    if (payload_find(data, size, &payload, &test_failure) == 0
-        && payload_unpack(&payload, fd, limit, &test_failure) == 0) {
+    if (payload_find(data, size, &payload, &test_failure) == 0 &&
+        payload_unpack(&payload, fd, limit, &test_failure) == 0) {
         assert_int_equal(fstat(fd, &status), 0);
         result = status.st_size;
         if (expected) {
@@ -108,7 +108,7 @@ static void spoilt_never_harms(void **state)
 
 static void limit_holds(void **state)
 {
-    struct image zeros = { .data = test_calloc(1, 4 << 20), .size = 4 << 20 };
+    struct image zeros = {.data = test_calloc(1, 4 << 20), .size = 4 << 20};
 
     (void)state;
     memcpy(zeros.data, "\177ELF", 4);
@@ -127,10 +127,10 @@ static void other_files_are_named(void **state)
     static const struct {
         const char *data, *reason;
     } cases[] = {
-        { "#!/bin/sh\necho not a kernel\n", "not a kernel" },
-        { "BZh91AY&SY", "bzip2" },
-        { "\x5d\x00\x00\x80\x00", "lzma" },
-        { "", "not a kernel" },
+        {"#!/bin/sh\necho not a kernel\n", "not a kernel"},
+        {"BZh91AY&SY", "bzip2"},
+        {"\x5d\x00\x00\x80\x00", "lzma"},
+        {"", "not a kernel"},
     };
     struct payload payload;
 
@@ -161,8 +161,8 @@ static void old_protocol_is_refused(void **state)
 int run_payload_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_format_unpacks), cmocka_unit_test(truncated_is_refused),
-        cmocka_unit_test(spoilt_never_harms),   cmocka_unit_test(limit_holds),
+        cmocka_unit_test(every_format_unpacks),  cmocka_unit_test(truncated_is_refused),
+        cmocka_unit_test(spoilt_never_harms),    cmocka_unit_test(limit_holds),
         cmocka_unit_test(other_files_are_named), cmocka_unit_test(old_protocol_is_refused),
     };
 

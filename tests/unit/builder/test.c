@@ -4,7 +4,4 @@
  */
 #include "images.h"
 
-int main(void)
-{
-    return run_payload_tests() + run_elf_tests() + run_layout_tests() + run_kernel_tests();
-}
+int main(void) { return run_payload_tests() + run_elf_tests() + run_layout_tests() + run_kernel_tests(); }
