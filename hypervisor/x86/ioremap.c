@@ -72,16 +72,14 @@ static void flush_hv(unsigned long va, unsigned long nr_pages)
         flush_mask(&cpu_online_map, 0, FLUSH_TLB | FLUSH_TLB_GLOBAL);
 }
 
-int directmap_protect(paddr_t start, paddr_t end, u64 flags)
+int hv_unmap_page(const void *va)
 {
-    for (paddr_t maddr = start; maddr < end; maddr += PAGE_SIZE) {
-        pte_t *entry = hv_pte((unsigned long)maddr_to_virt(maddr));
+    pte_t *entry = hv_pte((unsigned long)va);
 
-        if (!entry)
-            return -ENOMEM;
-        pte_write(entry, flags ? pte_from_maddr(maddr, flags) : pte_empty());
-    }
-    flush_hv((unsigned long)maddr_to_virt(start), (end - start) >> PAGE_SHIFT);
+    if (!entry)
+        return -ENOMEM;
+    pte_write(entry, pte_empty());
+    flush_hv((unsigned long)va, 1);
     return 0;
 }
 

@@ -72,7 +72,7 @@ static void __init init_memory(void)
     cpu_init();
     mm_init();
     vga_init();
-    if (desc_prepare_cpu(0))
+    if (desc_prepare_cpu(0) || hv_unmap_page(cpu0_stack + STACK_GUARD_PAGE * PAGE_SIZE))
         panic("Not enough memory for the descriptors of the boot CPU\n");
     idt_init();
     desc_init_cpu(0);

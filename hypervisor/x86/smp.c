@@ -113,8 +113,8 @@ static int __init prepare_cpu(unsigned int cpu)
     if (!stack)
         return -ENOMEM;
     cpu_stack[cpu] = stack;
-    directmap_protect(virt_to_maddr(stack) + STACK_GUARD_PAGE * PAGE_SIZE,
-                      virt_to_maddr(stack) + (STACK_GUARD_PAGE + 1) * PAGE_SIZE, 0);
+    if (hv_unmap_page(stack + STACK_GUARD_PAGE * PAGE_SIZE))
+        return -ENOMEM;
     info = stack_cpu_info((unsigned long)stack);
     info->processor_id = cpu;
     info->per_cpu_offset = per_cpu_offset[cpu];

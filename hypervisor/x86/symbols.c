@@ -101,8 +101,9 @@ void show_registers(const struct cpu_user_regs *regs)
     printk(LOG_ERR "cr3: %016lx   cr2: %016lx\n", cr3, cr2);
     printk(LOG_ERR "fsb: %016lx   gsb: %016lx   gss: %016lx\n", rdmsr(MSR_FS_BASE), rdmsr(MSR_GS_BASE),
            rdmsr(MSR_KERNEL_GS_BASE));
-    printk(LOG_ERR "ds: %04x   es: %04x   fs: %04x   gs: %04x   ss: %04x   cs: %04x\n", regs->ds, regs->es, regs->fs,
-           regs->gs, regs->ss, regs->cs);
+    if (guest_mode(regs))
+        printk(LOG_ERR "ds: %04x   es: %04x   fs: %04x   gs: %04x   ss: %04x   cs: %04x\n", regs->ds, regs->es, regs->fs,
+               regs->gs, regs->ss, regs->cs);
 }
 
 /* ---- Stack of the hypervisor ---- */
@@ -125,6 +126,24 @@ static bool stack_readable(unsigned long rsp)
            (rsp - own) >> PAGE_SHIFT != STACK_GUARD_PAGE && rsp < stack_end(rsp);
 }
 
+#ifndef DEBUG
+/* Whether a word may be the return address of a call: a call instruction, direct or indirect, ends there. */
+static bool is_return_address(unsigned long addr)
+{
+    const u8 *end = (const u8 *)addr;
+
+    if (!is_hypervisor_text(addr) || !is_hypervisor_text(addr - 7))
+        return false;
+    if (end[-5] == 0xe8)
+        return true;
+    for (int len = 2; len <= 7; len++) {
+        if (end[-len] == 0xff && (end[1 - len] & 0x38) == 0x10)
+            return true;
+    }
+    return false;
+}
+#endif
+
 static void trace_stack(unsigned long rip, unsigned long rsp, unsigned long rbp)
 {
     unsigned int calls = 0;
@@ -146,12 +165,12 @@ static void trace_stack(unsigned long rip, unsigned long rsp, unsigned long rbp)
         rbp = frame[0];
     }
 #else
-    /* Whatever looks like a return address; some may be left from earlier calls. */
+    /* Whatever looks like a return address; some are left from earlier calls. */
     (void)rbp;
     for (; stack_readable(rsp) && calls < STACK_TRACE_CALLS; rsp += 8) {
         unsigned long word = *(const unsigned long *)rsp;
 
-        if (is_hypervisor_text(word)) {
+        if (is_return_address(word)) {
             print_address(word);
             calls++;
         }

@@ -19,8 +19,8 @@ void mm_free_boot_range(paddr_t start, paddr_t end);
 /* Maps one page for the hypervisor in slots 256-271: an own L1 entry, tables made as needed; NULL: no memory. */
 pte_t *hv_pte(unsigned long va);
 
-/* Takes away the mapping of one page of the direct map (a guard page), or makes it read-only. */
-int directmap_protect(paddr_t start, paddr_t end, u64 flags);
+/* Takes away the hypervisor's mapping of the page at va, an image or direct map address: a guard page. 0 or -ENOMEM. */
+int hv_unmap_page(const void *va);
 
 /*
  * Maps physical memory that is not RAM, uncached, or as flags (PAGE_HV_RW | PAGE_CACHE_*) say. Never unmapped unless by
