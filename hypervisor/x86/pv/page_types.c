@@ -109,14 +109,19 @@ void page_unlock(struct page_info *pg)
 /* ---- Types ---- */
 
 /* Before a frame's new type is used: no CPU may go on using it as what it was. */
-static void flush_former_use(const struct page_info *pg)
+static void flush_former_use(struct page_info *pg)
 {
     const struct domain *d = pg->owner;
     cpumask_t mask;
 
     if (!d)
         return;
-    cpumask_copy(&mask, &d->arch.dirty_cpumask);
+    if (unlikely(pg->count_info & PGC_foreign_stale)) {
+        (void)fetch_and(&pg->count_info, ~PGC_foreign_stale);
+        cpumask_copy(&mask, &cpu_online_map);
+    } else {
+        cpumask_copy(&mask, &d->arch.dirty_cpumask);
+    }
     tlbflush_filter(&mask, pg->tlbflush_timestamp);
     if (!cpumask_empty(&mask))
         flush_tlb_mask(&mask);

@@ -77,6 +77,13 @@ static void drop_ldts(struct domain *d)
         (void)pv_destroy_ldt(v);
 }
 
+/* A writable mapping goes: if by another domain than pg's owner, its CPUs are to be flushed as well. */
+static inline void note_foreign_writer(struct page_info *pg, const struct domain *pt_owner)
+{
+    if (unlikely(pg->owner != pt_owner))
+        (void)fetch_or(&pg->count_info, PGC_foreign_stale);
+}
+
 void put_page_from_l1e(pte_t e, struct domain *pt_owner)
 {
     struct page_info *pg;
@@ -85,6 +92,7 @@ void put_page_from_l1e(pte_t e, struct domain *pt_owner)
         return;
     pg = mfn_to_page(pte_mfn(e));
     if (e.v & _PAGE_RW) {
+        note_foreign_writer(pg, pt_owner);
         put_page_and_type(pg);
         return;
     }
@@ -157,7 +165,7 @@ static bool store_entry(pte_t *p, pte_t *old, pte_t val, enum pte_update how)
 
 /* Both entries map the same frame with the same cache attributes: at most the right to write changes. */
 static int update_same_frame(pte_t *p, pte_t *old, pte_t val, enum pte_update how,
-                             const struct domain *pg_owner)
+                             const struct domain *pt_owner, const struct domain *pg_owner)
 {
     struct page_info *pg = NULL;
     bool gains = val.v & ~old->v & _PAGE_RW;
@@ -175,8 +183,10 @@ static int update_same_frame(pte_t *p, pte_t *old, pte_t val, enum pte_update ho
             put_page_type(pg);
         return -EAGAIN;
     }
-    if (pg && loses)
+    if (pg && loses) {
+        note_foreign_writer(pg, pt_owner);
         put_page_type(pg);
+    }
     return 0;
 }
 
@@ -193,7 +203,7 @@ int update_l1e(pte_t *p, pte_t val, enum pte_update how, pte_t *expected, struct
     if (pte_present(val)) {
         val = adjust_l1e(val);
         if (pte_present(*old) && !((val.v ^ old->v) & L1_MAPPING_BITS))
-            return update_same_frame(p, old, val, how, pg_owner);
+            return update_same_frame(p, old, val, how, pt_owner, pg_owner);
         rc = get_page_from_l1e(val, pt_owner, pg_owner);
         if (unlikely(rc))
             return rc;

@@ -36,6 +36,7 @@ struct page_info {
 #define PGC_free         (1UL << 60)     /* in the heap */
 #define PGC_offlining    (1UL << 59)
 #define PGC_extra        (1UL << 58)     /* not counted in tot_pages */
+#define PGC_foreign_stale (1UL << 57)    /* TLBs of another domain's CPUs may still map it writable */
 #define PGC_count_mask   ((1UL << 48) - 1)
 
 /* type_info */
