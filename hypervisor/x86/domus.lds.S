@@ -62,13 +62,13 @@ SECTIONS
     .data : SEGMENT_AT(.data) {
         *(.data.page_aligned)
         *(.data .data.rel .data.rel.* .data.read_mostly .data.ro_after_init .init.data)
-        *(.data.*)
-        *(.got .got.plt .igot.plt)
         . = ALIGN(64);
         __percpu_start = .;
         *(.data.percpu)
         . = ALIGN(64);
         __percpu_end = .;
+        *(.data.*)
+        *(.got .got.plt .igot.plt)
     } :data
     __load_end = .;
 
