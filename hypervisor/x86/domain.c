@@ -67,6 +67,7 @@ int arch_domain_relinquish(struct domain *d)
     struct vcpu *v;
     int rc;
 
+    pirq_domain_relinquish(d);
     for_each_vcpu(d, v) {
         rc = pv_drop_guest_tables(v);
         if (rc != 0)

@@ -187,19 +187,25 @@ int pirq_unmap(struct domain *d, unsigned int pirq)
     return ret;
 }
 
-void pirq_domain_destroy(struct domain *d)
+void pirq_domain_relinquish(struct domain *d)
 {
+    bool had_map;
+
     pcidevs_lock();
     spin_lock(&d->evtchn.lock);
     for (unsigned int pirq = 0; d->pirqs && pirq < d->nr_pirqs; pirq++)
         unmap(d, pirq);
+    had_map = d->arch.pirq_eoi_map != NULL;
+    d->arch.pirq_eoi_map = NULL;
     spin_unlock(&d->evtchn.lock);
     pcidevs_unlock();
-    XFREE(d->pirqs);
-    if (d->arch.pirq_eoi_map) {
-        d->arch.pirq_eoi_map = NULL;
+    if (had_map)
         put_page_and_type(mfn_to_page(_mfn(d->arch.pirq_eoi_map_mfn)));
-    }
+}
+
+void pirq_domain_destroy(struct domain *d)
+{
+    XFREE(d->pirqs);
 }
 
 /* ---- Binding and delivery ---- */

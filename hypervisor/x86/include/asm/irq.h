@@ -95,7 +95,8 @@ void pirq_deliver(struct irq_desc *desc);
 
 /* Let the domain have pirqs 0 to nr_pirqs - 1; they are mapped to interrupts one by one. */
 void pirq_domain_init(struct domain *d, unsigned int nr_pirqs);
-/* Unmap all and free the table; no event channel is bound to any of them. */
+/* The domain dies: unmap all, give its EOI map back. No event channel is bound any more. */
+void pirq_domain_relinquish(struct domain *d);
 void pirq_domain_destroy(struct domain *d);
 /* Irq that `pirq` of the domain stands for, or -1. Any pirq value is fine. */
 int pirq_to_irq(const struct domain *d, unsigned int pirq);
