@@ -85,8 +85,12 @@ static bool irq_is_mapped(const struct domain *d, unsigned int irq)
 /* Enter `irq` into the table; the pirq that it has there, or an error. The event lock is held. */
 static int map_irq(struct domain *d, int pirq, unsigned int irq, bool msi)
 {
-    int ret = ensure_table(d);
+    int ret;
 
+    /* Nobody would unmap it any more. */
+    if (d->is_dying)
+        return -ESRCH;
+    ret = ensure_table(d);
     if (ret)
         return ret;
     if (pirq < 0)
