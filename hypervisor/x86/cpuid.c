@@ -393,6 +393,11 @@ static u32 xsave_area_size(const struct cpu_policy *p, u64 states, bool compacte
     return size;
 }
 
+u32 xstate_size(u64 states)
+{
+    return xsave_area_size(system_policy(POLICY_HOST), states, false);
+}
+
 static void xstate_leaf(const struct vcpu *v, u32 subleaf, struct cpuid_leaf *res)
 {
     const struct cpu_policy *p = v->domain->arch.policy;

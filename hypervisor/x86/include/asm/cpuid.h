@@ -45,6 +45,9 @@ void policy_adjust_pv(struct cpu_policy *p);
 int cpu_policy_domain_init(struct domain *d);
 void cpu_policy_domain_destroy(struct domain *d);
 
+/* Bytes of an XSAVE area in the standard format that holds these components, by the machine. */
+u32 xstate_size(u64 states);
+
 /* Whether the policy of v's domain has the feature XEN_X86_FEATURE_*. */
 bool vcpu_has_feature(const struct vcpu *v, unsigned int feature);
 
