@@ -85,6 +85,10 @@ SECTIONS
     . = ALIGN(PAGE_SIZE);
     _end = .;
 
+    /* The linker opens these always; code linked at a fixed address has nothing to put there. */
+    .plt : SEGMENT_AT(.plt) { *(.plt .plt.* .iplt) }
+    .rela.dyn : SEGMENT_AT(.rela.dyn) { *(.rela.*) }
+
     /DISCARD/ : {
         *(.comment .note.GNU-stack .note.gnu.property .eh_frame .eh_frame_hdr .discard .discard.*)
     }
@@ -109,3 +113,5 @@ SECTIONS
 
 ASSERT(_stext == _start, "the headers must come first")
 ASSERT(_end - _start < 0x3e00000, "the image does not fit the boot page tables")
+ASSERT(SIZEOF(.plt) == 0, "calls through a procedure linkage table")
+ASSERT(SIZEOF(.rela.dyn) == 0, "relocations that nobody would apply")
