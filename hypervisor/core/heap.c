@@ -324,13 +324,15 @@ static struct page_info *find_dirty(void)
 
 bool heap_scrub_some(void)
 {
+    /* One CPU at a time: more would only wait for each other's lock. */
+    static bool scrubbing;
     unsigned long flags, chunk_flags = 0;
     unsigned int order = 0;
     struct page_info *pg;
     u32 stamp = 0;
-    bool more;
+    bool more = false;
 
-    if (!READ_ONCE(dirty_pages))
+    if (!READ_ONCE(dirty_pages) || __atomic_exchange_n(&scrubbing, true, __ATOMIC_ACQUIRE))
         return false;
 
     spin_lock_irqsave(&heap_lock, flags);
@@ -340,15 +342,15 @@ bool heap_scrub_some(void)
         chunk_flags = chunk_split(pg, order, &stamp);
     }
     spin_unlock_irqrestore(&heap_lock, flags);
-    if (!pg)
-        return false;
+    if (pg) {
+        chunk_clean(pg, order, chunk_flags, stamp, true);
 
-    chunk_clean(pg, order, chunk_flags, stamp, true);
-
-    spin_lock_irqsave(&heap_lock, flags);
-    chunk_free(pg, order, 0, 0);
-    more = dirty_pages != 0;
-    spin_unlock_irqrestore(&heap_lock, flags);
+        spin_lock_irqsave(&heap_lock, flags);
+        chunk_free(pg, order, 0, 0);
+        more = dirty_pages != 0;
+        spin_unlock_irqrestore(&heap_lock, flags);
+    }
+    __atomic_store_n(&scrubbing, false, __ATOMIC_RELEASE);
     return more;
 }
 
