@@ -243,9 +243,6 @@ static int init_running_domain(struct domain *d, const struct xen_domctl_created
     memcpy(d->handle, config->handle, sizeof(d->handle));
     d->createflags = config->flags;
     d->ssid = config->ssidref;
-    d->max_grant_version = XEN_DOMCTL_GRANT_version(config->grant_opts);
-    if (!d->max_grant_version)
-        d->max_grant_version = 2;
     /* It starts paused by its creator. */
     d->controller_pause_count = 1;
     atomic_inc(&d->pause_count);
@@ -381,7 +378,7 @@ static void begin_dying(struct domain *d)
     /* Whoever allocates or binds has seen it, or is done. */
     spin_barrier(&d->page_alloc_lock);
     spin_barrier(&d->evtchn.lock);
-    d->outstanding_claims = 0;
+    (void)domain_claim_pages(d, 0);
     watchdog_domain_destroy(d);
     for_each_vcpu(d, v)
         unmap_vcpu_info(v);

@@ -90,7 +90,6 @@ struct domain {
     xen_domain_handle_t handle;
     uint32_t createflags;               /* XEN_DOMCTL_CDF_* */
     uint32_t ssid;
-    unsigned int max_grant_version;     /* 1 or 2 */
     struct domain *target;              /* may be acted on as dom0 acts on all; NULL: none */
 
     spinlock_t lock;                    /* first contexts and shared records of vCPUs being set */
@@ -226,9 +225,22 @@ void domain_keys_init(void);
 int map_vcpu_info(struct vcpu *v, unsigned long gfn, unsigned int offset);
 void unmap_vcpu_info(struct vcpu *v);
 
-/* Memory of a domain; core/memory.c. */
+/* Memory of a domain; core/domain_pages.c. alloc_domain_pages: 2^order pages, the domain's own from
+ * now on; NULL: its limit, others' claims, or no memory. assign_pages: the same for pages that
+ * alloc_pages gave: -EINVAL (dying), -E2BIG (limit). */
 struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memflags);
-int assign_pages(struct page_info *pg, unsigned int nr, struct domain *d, unsigned int memflags);
+int assign_pages(struct page_info *pg, unsigned int nr, struct domain *d);
+/* Exchange of pages. take_page: pg, of which the caller holds a reference, leaves d if nobody else
+ * has one or a type of it; tot_pages stays, and the reference is gone. give_pages: nr pages that
+ * belong to nobody take its place; false, and they are not counted any more: d is dying. */
+bool take_page(struct domain *d, struct page_info *pg);
+bool give_pages(struct domain *d, struct page_info *pg, unsigned int nr);
+/* Lets go of a page for good: drops the reference of being d's. The caller holds one of its own. */
+void drop_allocated_ref(struct page_info *pg);
+/* XENMEM_claim_pages: stakes memory for d up to nr pages in all; 0 ends the claim. */
+int domain_claim_pages(struct domain *d, unsigned long nr);
+/* Pages staked by all domains. */
+unsigned long total_claims(void);
 /* Called by put_page when the last reference goes. */
 void free_domain_page(struct page_info *pg);
 /* Frees a page that share_page_with_guest() gave, which nobody may have mapped any more. */
