@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interrupt dispatch, and vectors: each CPU has its own table from vector to irq, so that the
- * number of sources is not bound by 256. A source moves to another CPU in interrupt context, when it
- * has just fired: its old vector stays reserved until the first arrival on the new one.
+ * number of sources is not bound by 256. A source moves to another CPU in interrupt context, when
+ * it has just fired: its old vector stays reserved until the first arrival on the new one.
  */
 #include <asm/apic.h>
 #include <asm/io_apic.h>

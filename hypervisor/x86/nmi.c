@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Non-maskable interrupts: stopping CPUs, and errors that the chipset reports, by nmi=: "dom0" (tell
- * it, the default), "ignore", or "fatal". NMIs of unknown origin are counted.
+ * Non-maskable interrupts: stopping CPUs, and errors that the chipset reports, by nmi=: "dom0"
+ * (tell it, the default), "ignore", or "fatal". NMIs of unknown origin are counted.
  */
 #include <asm/machine.h>
 #include <asm/processor.h>
@@ -33,7 +33,7 @@ static char opt_nmi[8] = "dom0";
 PARAM_STRING("nmi", opt_nmi);
 
 static DEFINE_PER_CPU(unsigned int, unknown_nmis);
-/* Reasons that wait for the softirq; an NMI may come anywhere, so it takes no lock and wakes nobody. */
+/* Reasons that wait for the softirq: an NMI comes anywhere, so it takes no lock and wakes nobody. */
 static unsigned long reasons;
 
 /* Errors can be reported to the kernel that has the drivers: its first vCPU gets an NMI. */

@@ -152,7 +152,7 @@ static void __noreturn enter_s5(unsigned int type_a, unsigned int type_b)
     halt_here();
 }
 
-/* One element of an AML package: ZeroOp, OneOp, or BytePrefix and a byte. Advances *p; -1: other. */
+/* Element of an AML package: ZeroOp, OneOp, or BytePrefix and a byte. Advances *p; -1: other. */
 static int aml_small_integer(const u8 **p, const u8 *end)
 {
     if (*p < end && **p <= 1)
@@ -175,7 +175,7 @@ static bool find_s5(const u8 *aml, size_t len, int *type_a, int *type_b)
     for (const u8 *p = aml; p + 8 < end; p++) {
         if (memcmp(p, "_S5_", 4) || p[4] != 0x12)
             continue;
-        /* Behind PackageOp: a length of 1 to 4 bytes, as its top bits say, and the element count. */
+        /* Behind PackageOp: a length of 1 to 4 bytes, by its top bits, and the element count. */
         p += 5;
         p += (*p >> 6) + 2;
         *type_a = aml_small_integer(&p, end);

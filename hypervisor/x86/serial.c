@@ -179,7 +179,7 @@ static int __init parse_frame(const char *s)
     return s[2] == '2' ? lcr | LCR_STOP_2 : lcr;
 }
 
-/* Bring the UART to the settings of uart->config; what is left out stays. False if they are wrong. */
+/* Read the settings in uart->config; what is left out stays as it is. False if they are wrong. */
 static bool __init configure(struct uart *uart, int *lcr, unsigned long *divisor)
 {
     const char *s = uart->config;

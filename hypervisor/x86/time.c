@@ -29,7 +29,7 @@ unsigned long tsc_khz __ro_after_init;
 struct tsc_scale tsc_to_ns __ro_after_init;
 bool tsc_in_step __ro_after_init = true;
 
-/* TSC of the boot CPU when system time was 0, and what each CPU adds to its own to agree with it. */
+/* TSC of the boot CPU at system time 0, and what each CPU adds to its own to agree with it. */
 static uint64_t boot_tsc __ro_after_init;
 static DEFINE_PER_CPU(int64_t, tsc_skew);
 
@@ -117,7 +117,7 @@ static struct sample __init take_sample(const struct ref_clock *clock)
     return best;
 }
 
-/* Frequencies of TSC and APIC timer by comparison with a clock. False if that clock stands still. */
+/* Frequencies of TSC and APIC timer by comparison with a clock. False if it stands still. */
 static bool __init measure(const struct ref_clock *clock, uint64_t *tsc_hz, uint64_t *apic_hz)
 {
     uint64_t window = clock->hz * CALIBRATION_MS / 1000, passed = 0;

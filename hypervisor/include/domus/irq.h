@@ -23,8 +23,8 @@ void release_irq(unsigned int irq);
 
 /*
  * Bind a domain's pirq, which must have been mapped to an interrupt before, so that each arrival
- * calls send_guest_pirq() (domus/event.h). `share`: others may have it too. -EINVAL if not mapped, -EBUSY if the
- * line is taken and cannot be shared. The caller holds the domain's event lock.
+ * calls send_guest_pirq() (domus/event.h). `share`: others may have it too. -EINVAL if not mapped,
+ * -EBUSY if the line is taken and cannot be shared. The caller holds the domain's event lock.
  */
 int arch_pirq_bind(struct vcpu *v, unsigned int pirq, bool share);
 void arch_pirq_unbind(struct domain *d, unsigned int pirq);

@@ -61,7 +61,7 @@ void apic_send_ipi_mask(const cpumask_t *mask, unsigned int vector);
 void apic_send_nmi(unsigned int cpu);
 void apic_send_nmi_mask(const cpumask_t *mask);
 
-/* Start-up of a processor by its APIC id: INIT, then STARTUP at real-mode page `page` (phys >> 12). */
+/* Start-up of a processor by its APIC id: INIT, then STARTUP at page `page` (phys >> 12). */
 void apic_send_init(uint32_t apicid);
 void apic_send_startup(uint32_t apicid, unsigned int page);
 

@@ -45,7 +45,7 @@ void msi_mask(struct msi_desc *desc);
 void msi_unmask(struct msi_desc *desc);
 /* Write all messages of the function again after it lost power. */
 int msi_restore(struct pci_dev *dev);
-/* PHYSDEVOP_prepare_msix / _release_msix: -EBUSY while MSIs are mapped. The pcidevs lock is held. */
+/* PHYSDEVOP_prepare_msix / _release_msix: -EBUSY while MSIs are mapped. pcidevs lock held. */
 int msix_prepare(struct pci_dev *dev, bool off);
 /* Unmap the table; no MSI of the function is left. The pcidevs lock is held. */
 void msix_release_table(struct pci_dev *dev);
