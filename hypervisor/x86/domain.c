@@ -14,6 +14,7 @@
 #include <asm/fpu.h>
 #include <asm/irq.h>
 #include <asm/processor.h>
+#include <asm/pv_emul.h>
 #include <asm/pv_mm.h>
 #include <asm/symbols.h>
 #include <asm/traps.h>
@@ -58,6 +59,9 @@ int arch_domain_create(struct domain *d, const struct xen_domctl_createdomain *c
     /* The last step: from now on the page counts as the domain's. */
     d->shared_info = page_to_virt(pg);
     share_page_with_guest(pg, d, true);
+    /* A kernel starts with events masked. */
+    for (unsigned int i = 0; i < XEN_LEGACY_MAX_VCPUS; i++)
+        d->shared_info->vcpu_info[i].evtchn_upcall_mask = 1;
     update_domain_wallclock_time(d);
     return 0;
 }
@@ -211,6 +215,7 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     v->arch.flags = c->flags & VGCF_in_kernel ? VF_KERNEL_MODE : 0;
     v->arch.cr0 = (c->ctrlreg[0] & X86_CR0_TS) | X86_CR0_PE | X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET |
                   X86_CR0_MP;
+    v->arch.cr4 = pv_guest_cr4(v, c->ctrlreg[4]);
     for (unsigned int i = 0; i < 4; i++)
         v->arch.dr[i] = c->debugreg[i];
     if (c->flags & VGCF_I387_VALID) {
