@@ -79,6 +79,11 @@ void store_each_domain(struct store *store, void (*visit)(void *context, struct 
     }
 }
 
+bool store_conn_is_socket(const struct store_conn *conn)
+{
+    return conn->socket;
+}
+
 uint16_t store_conn_domid(const struct store_conn *conn)
 {
     return conn->domid;

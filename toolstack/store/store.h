@@ -66,6 +66,7 @@ void store_conn_free(struct store_conn *conn);
 struct store_conn *store_find_domain(struct store *store, uint16_t domid);
 void store_each_domain(struct store *store, void (*visit)(void *context, struct store_conn *conn), void *context);
 
+bool store_conn_is_socket(const struct store_conn *conn);
 uint16_t store_conn_domid(const struct store_conn *conn);
 uint64_t store_conn_frame(const struct store_conn *conn);
 uint32_t store_conn_port(const struct store_conn *conn);

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host and its domains.
+ */
+#include "host.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "guest_store.h"
+#include "lib/alloc.h"
+
+/* What the hypervisor needs for a domain besides the guest's memory. */
+#define OVERHEAD_KIB 2048
+#define OVERHEAD_VCPU_KIB 64
+#define BATCH 64
+
+static const char *const shutdown_reasons[] = {
+    [SHUTDOWN_poweroff] = "poweroff", [SHUTDOWN_reboot] = "reboot", [SHUTDOWN_suspend] = "suspend",
+    [SHUTDOWN_crash] = "crash", [SHUTDOWN_watchdog] = "watchdog", [SHUTDOWN_soft_reset] = "soft reset",
+};
+
+void host_format_uuid(const xen_domain_handle_t handle, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *text++ = '-';
+        *text++ = digits[handle[i] >> 4];
+        *text++ = digits[handle[i] & 15];
+    }
+    *text = '\0';
+}
+
+const char *host_shutdown_reason(unsigned int reason)
+{
+    if (reason >= sizeof(shutdown_reasons) / sizeof(shutdown_reasons[0]))
+        return "unknown";
+    return shutdown_reasons[reason];
+}
+
+/* All domains there are, to be freed; *count of them. NULL with *failure set. */
+static struct xen_domctl_getdomaininfo *list_all(int *count, struct failure *failure)
+{
+    struct xen_domctl_getdomaininfo *list = NULL;
+    uint32_t first = 0;
+    int got;
+
+    *count = 0;
+    do {
+        list = xrealloc(list, (*count + BATCH) * sizeof(*list));
+        got = hv_domain_list(first, BATCH, list + *count);
+        if (got < 0) {
+            free(list);
+            failure_what(failure, "cannot list the domains");
+            failure_why(failure, "the hypervisor refuses: %s", strerror(-got));
+            failure_remedy(failure, "see the hypervisor's messages (domus dmesg)");
+            return NULL;
+        }
+        *count += got;
+        first = got ? list[*count - 1].domain + 1 : 0;
+    } while (got == BATCH);
+    return list;
+}
+
+/* The name of a domain, by the daemon's own record or by its node in the store. */
+static const char *name_of(int domid)
+{
+    struct domain *domain = domain_by_id(domid);
+
+    return domain ? domain->config->name : guest_store_name(domid);
+}
+
+bool host_name_free(const char *name, struct failure *failure)
+{
+    struct xen_domctl_getdomaininfo *list;
+    struct failure other;
+    bool unused = true;
+    int count;
+
+    list = list_all(&count, &other);
+    for (int i = 0; list && i < count; i++) {
+        if (!domain_by_id(list[i].domain) && !strcmp(guest_store_name(list[i].domain), name)) {
+            failure_why(failure, "the name %s is in use by domain %u, which others manage", name, list[i].domain);
+            failure_remedy(failure, "choose another name");
+            unused = false;
+        }
+    }
+    free(list);
+    return unused;
+}
+
+/* "Domain-0 1024 MiB, demo 256 MiB": the largest holders of memory. */
+static void describe_holders(char *text, size_t size)
+{
+    struct xen_domctl_getdomaininfo *list;
+    struct failure failure;
+    size_t length = 0;
+    int count;
+
+    text[0] = '\0';
+    list = list_all(&count, &failure);
+    for (int shown = 0; list && shown < 4; shown++) {
+        int largest = -1;
+
+        for (int i = 0; i < count; i++)
+            if (list[i].tot_pages && (largest < 0 || list[i].tot_pages > list[largest].tot_pages))
+                largest = i;
+        if (largest < 0 || length >= size)
+            break;
+        length += snprintf(text + length, size - length, "%s%s %llu MiB", shown ? ", " : "",
+                           name_of(list[largest].domain), (unsigned long long)list[largest].tot_pages >> 8);
+        list[largest].tot_pages = 0;
+    }
+    free(list);
+}
+
+bool host_memory_enough(const struct config *config, struct failure *failure)
+{
+    struct xen_sysctl_physinfo info;
+    uint64_t overhead = OVERHEAD_KIB + OVERHEAD_VCPU_KIB * config->max_vcpus;
+    uint64_t need = config->memory_kib + overhead, free_kib;
+    char holders[400];
+
+    if (hv_physinfo(&info))
+        return true; /* the builder will find out */
+    free_kib = info.free_pages > info.outstanding_pages ? (info.free_pages - info.outstanding_pages) << 2 : 0;
+    if (need <= free_kib)
+        return true;
+    describe_holders(holders, sizeof(holders));
+    failure_why(failure, "it needs %llu MiB and %llu MiB are free; %s", (unsigned long long)(need + 1023) >> 10,
+                (unsigned long long)free_kib >> 10, holders);
+    failure_remedy(failure, "give it memory=%llu or less, end another domain, or give dom0 less (dom0_mem= of the "
+                            "hypervisor)", (unsigned long long)(free_kib > overhead ? free_kib - overhead : 0) >> 10);
+    return false;
+}
+
+/* --- finding ----------------------------------------------------------------------------------------------------- */
+
+/* A number written out; -1 if `text` is something else. */
+static int parse_number(const char *text)
+{
+    char *end;
+    long number;
+
+    if (text[0] < '0' || text[0] > '9')
+        return -1;
+    errno = 0;
+    number = strtol(text, &end, 10);
+    return *end || errno || number >= DOMID_FIRST_RESERVED ? -1 : (int)number;
+}
+
+static int find_by_name(const char *name)
+{
+    struct xen_domctl_getdomaininfo *list;
+    struct failure failure;
+    int count, domid = -1;
+
+    list = list_all(&count, &failure);
+    for (int i = 0; list && i < count && domid < 0; i++)
+        if (!strcmp(name_of(list[i].domain), name))
+            domid = list[i].domain;
+    free(list);
+    return domid;
+}
+
+int host_find_domain(const json_t *reference, struct domain **domain, struct failure *failure)
+{
+    const char *name = json_string_value(reference);
+    struct xen_domctl_getdomaininfo info;
+    int domid = -1;
+
+    *domain = name ? domain_by_name(name) : NULL;
+    if (*domain)
+        return (*domain)->domid;
+    if (name)
+        domid = find_by_name(name);
+    if (name && domid < 0)
+        domid = parse_number(name);
+    if (json_is_integer(reference) && json_integer_value(reference) >= 0 &&
+        json_integer_value(reference) < DOMID_FIRST_RESERVED)
+        domid = json_integer_value(reference);
+    if (domid >= 0 && hv_domain_info(domid, &info) == 0) {
+        *domain = domain_by_id(domid);
+        return domid;
+    }
+    if (name)
+        failure_why(failure, "there is no domain %s", name);
+    else if (json_is_integer(reference))
+        failure_why(failure, "there is no domain with number %lld", (long long)json_integer_value(reference));
+    else
+        failure_why(failure, "the request names no domain");
+    failure_remedy(failure, "see which there are: domus list");
+    return -1;
+}
+
+/* --- objects ----------------------------------------------------------------------------------------------------- */
+
+static const char *state_name(const struct xen_domctl_getdomaininfo *info)
+{
+    unsigned int reason = info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
+
+    if (info->flags & XEN_DOMINF_dying)
+        return "dying";
+    if (info->flags & XEN_DOMINF_shutdown)
+        return reason == SHUTDOWN_crash ? "crashed" : "shutdown";
+    if (info->flags & XEN_DOMINF_paused)
+        return "paused";
+    if (info->flags & XEN_DOMINF_running)
+        return "running";
+    return info->flags & XEN_DOMINF_blocked ? "blocked" : "runnable";
+}
+
+static json_t *describe(const struct xen_domctl_getdomaininfo *info)
+{
+    const struct domain *domain = domain_by_id(info->domain);
+    json_t *object, *reason = json_null();
+    char uuid[37];
+
+    if ((info->flags & XEN_DOMINF_shutdown) && !(info->flags & XEN_DOMINF_dying))
+        reason = json_string(
+            host_shutdown_reason(info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask));
+    host_format_uuid(info->handle, uuid);
+    object = json_pack("{s:i, s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:o, s:I, s:b}", "domid", (int)info->domain, "name",
+                       name_of(info->domain), "uuid", uuid, "memory_kib", (json_int_t)info->tot_pages << 2,
+                       "max_memory_kib", (json_int_t)info->max_pages << 2, "vcpus", (int)info->nr_online_vcpus,
+                       "max_vcpus", (int)(info->max_vcpu_id + 1), "state",
+                       domain && domain->state == DOMAIN_BUILDING ? "building" : state_name(info), "shutdown_reason",
+                       reason, "cpu_time_ns", (json_int_t)info->cpu_time, "managed", domain != NULL);
+    /* A name that is no UTF-8, in a store node that others wrote. */
+    return object ? object : json_pack("{s:i}", "domid", (int)info->domain);
+}
+
+/* A domain that has no number yet, or none any more. */
+static json_t *describe_unnumbered(const struct domain *domain)
+{
+    const struct config *config = domain->config;
+
+    return json_pack("{s:n, s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:n, s:I, s:b}", "domid", "name", config->name, "uuid",
+                     config->uuid, "memory_kib", (json_int_t)config->memory_kib, "max_memory_kib",
+                     (json_int_t)config->max_memory_kib, "vcpus", (int)config->vcpus, "max_vcpus",
+                     (int)config->max_vcpus, "state", domain->state == DOMAIN_ENDING ? "dying" : "building",
+                     "shutdown_reason", "cpu_time_ns", (json_int_t)0, "managed", 1);
+}
+
+json_t *host_domains(struct failure *failure)
+{
+    struct xen_domctl_getdomaininfo *list;
+    const struct domain *domain;
+    json_t *array;
+    int count;
+
+    list = list_all(&count, failure);
+    if (!list)
+        return NULL;
+    array = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(array, describe(&list[i]));
+    LIST_FOREACH(domain, &domains, link) {
+        if (domain->domid < 0)
+            json_array_append_new(array, describe_unnumbered(domain));
+    }
+    free(list);
+    return array;
+}
+
+json_t *host_domain(int domid, struct failure *failure)
+{
+    struct xen_domctl_getdomaininfo info;
+    struct domain *domain = domain_by_id(domid);
+    int rc = hv_domain_info(domid, &info);
+    json_t *object;
+
+    if (rc) {
+        failure_why(failure, "the hypervisor does not tell of it: %s", strerror(-rc));
+        failure_remedy(failure, "see which there are: domus list");
+        return NULL;
+    }
+    object = describe(&info);
+    if (domain)
+        json_object_set(object, "config", domain->object);
+    return object;
+}
+
+/* A text that the hypervisor answers to xen_version, in a structure of `size` bytes. */
+static json_t *version_text(unsigned int cmd, size_t size)
+{
+    char *text = xcalloc(1, size + 1);
+    json_t *string = hv_version(cmd, text, size) < 0 ? NULL : json_string(text);
+
+    free(text);
+    return string ? string : json_string("");
+}
+
+json_t *host_info(struct failure *failure)
+{
+    static const char *const schedulers[] = {
+        [XEN_SCHEDULER_CREDIT] = "credit", [XEN_SCHEDULER_CREDIT2] = "credit2",
+        [XEN_SCHEDULER_ARINC653] = "arinc653", [XEN_SCHEDULER_RTDS] = "rtds", [XEN_SCHEDULER_NULL] = "null",
+    };
+    struct xen_sysctl_physinfo info;
+    struct xen_compile_info compiled = { .compile_date = "" };
+    struct xen_domctl_getdomaininfo *list;
+    const char *scheduler = "unknown";
+    char version[32];
+    uint32_t sched = 0;
+    long number;
+    int rc, count;
+
+    rc = hv_physinfo(&info);
+    list = list_all(&count, failure);
+    free(list);
+    if (rc || !list) {
+        failure_what(failure, "cannot describe the host");
+        failure_why(failure, "the hypervisor refuses: %s", strerror(-rc));
+        failure_remedy(failure, "see the hypervisor's messages (domus dmesg)");
+        return NULL;
+    }
+    number = hv_version(XENVER_version, NULL, 0);
+    snprintf(version, sizeof(version), "%ld.%ld", number >> 16, number & 0xffff);
+    hv_version(XENVER_compile_info, &compiled, sizeof(compiled));
+    compiled.compile_date[sizeof(compiled.compile_date) - 1] = '\0';
+    if (hv_sched_id(&sched) == 0 && sched < sizeof(schedulers) / sizeof(schedulers[0]) && schedulers[sched])
+        scheduler = schedulers[sched];
+    return json_pack("{s:s, s:o, s:o, s:o, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:s, s:i, s:s}", "version",
+                     version, "extra", version_text(XENVER_extraversion, sizeof(xen_extraversion_t)), "capabilities",
+                     version_text(XENVER_capabilities, sizeof(xen_capabilities_info_t)), "changeset",
+                     version_text(XENVER_changeset, sizeof(xen_changeset_info_t)), "compile_date",
+                     compiled.compile_date, "commandline",
+                     version_text(XENVER_commandline, sizeof(xen_commandline_t)), "cpus", (int)info.nr_cpus,
+                     "cores_per_socket", (int)info.cores_per_socket, "threads_per_core", (int)info.threads_per_core,
+                     "cpu_khz", (int)info.cpu_khz, "nodes", (int)info.nr_nodes, "total_memory_kib",
+                     (json_int_t)info.total_pages << 2, "free_memory_kib", (json_int_t)info.free_pages << 2,
+                     "scheduler", scheduler, "domains", count, "daemon", "domusd " DOMUS_VERSION);
+}

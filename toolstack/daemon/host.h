@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host and all its domains, managed or not, as the hypervisor tells of them.
+ */
+#ifndef DOMUSD_HOST_H
+#define DOMUSD_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "domain.h"
+#include "lib/hypercall.h"
+
+/* Into `text` of 37 bytes. */
+void host_format_uuid(const xen_domain_handle_t handle, char *text);
+
+/* "poweroff" and the like for SHUTDOWN_*. */
+const char *host_shutdown_reason(unsigned int reason);
+
+/* False, with *failure set, if a domain that others made has the name. */
+bool host_name_free(const char *name, struct failure *failure);
+
+/* False, with *failure saying who holds the memory, if the domain would not fit. */
+bool host_memory_enough(const struct config *config, struct failure *failure);
+
+/*
+ * The number of the domain that a request means: a name, a number, or the digits of one. -1 with *failure set if there is
+ * none. *domain is the managed domain, or NULL.
+ */
+int host_find_domain(const json_t *reference, struct domain **domain, struct failure *failure);
+
+/* Objects of docs/control-protocol.md: new references, or NULL with *failure set. */
+json_t *host_info(struct failure *failure);
+json_t *host_domains(struct failure *failure);
+json_t *host_domain(int domid, struct failure *failure);
+
+#endif

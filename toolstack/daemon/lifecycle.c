@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a domain: see lifecycle.h. Making: builder process, store nodes, console, devices, unpause. Taking down:
+ * console, reaper process, store nodes, wait until the hypervisor has let go of the number.
+ */
+#include "lifecycle.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "guest_store.h"
+#include "host.h"
+#include "lib/alloc.h"
+#include "lib/hypercall.h"
+#include "lib/log.h"
+#include "store_io.h"
+
+#define GONE_POLL_MS 20
+#define GONE_TIMEOUT_S 30
+/* A guest that crashes sooner than this after its start would only crash again. */
+#define CRASH_LOOP_S 10
+
+static void build(struct domain *domain);
+
+static void report_progress(struct domain *domain, const char *step)
+{
+    if (domain->progress)
+        domain->progress(domain->progress_context, step);
+}
+
+/* --- taking down ------------------------------------------------------------------------------------------------- */
+
+/* The domain's number by its uuid: the builder may have been killed before it could tell. -1 if there is none. */
+static int find_by_uuid(const char *uuid)
+{
+    struct xen_domctl_getdomaininfo list[64];
+    uint32_t first = 0;
+    int count;
+
+    while ((count = hv_domain_list(first, 64, list)) > 0) {
+        for (int i = 0; i < count; i++) {
+            char text[37];
+
+            host_format_uuid(list[i].handle, text);
+            if (list[i].domain != 0 && !strcmp(text, uuid))
+                return list[i].domain;
+        }
+        first = list[count - 1].domain + 1;
+    }
+    return -1;
+}
+
+/* Nothing is left of it. */
+static void finish_end(struct domain *domain)
+{
+    if (domain->timer)
+        evtimer_del(domain->timer);
+    if (domain->state == DOMAIN_RESTARTING) {
+        waiters_tell(&domain->ended, NULL);
+        build(domain);
+        return;
+    }
+    if (domain->failed)
+        waiters_tell(&domain->made, &domain->failure);
+    log_info("domain %s is gone", domain->config->name);
+    domain_free(domain);
+}
+
+/* The number stays taken while anything maps the domain's memory: back ends let go in their own time. */
+static void on_gone_poll(int fd, short what, void *context)
+{
+    static const struct timeval interval = { .tv_usec = GONE_POLL_MS * 1000 };
+    struct domain *domain = context;
+    struct xen_domctl_getdomaininfo info;
+    int rc = hv_domain_info(domain->domid, &info);
+
+    (void)fd;
+    (void)what;
+    if (rc == 0 && ++domain->polls < GONE_TIMEOUT_S * 1000 / GONE_POLL_MS) {
+        evtimer_add(domain->timer, &interval);
+        return;
+    }
+    if (rc == 0)
+        log_error("domain %s: number %d is still there %d s after its end: something holds %llu pages of it",
+                  domain->config->name, domain->domid, GONE_TIMEOUT_S, (unsigned long long)info.tot_pages);
+    domain->domid = -1;
+    finish_end(domain);
+}
+
+static void on_reaped(void *context, int status, const char *output)
+{
+    struct domain *domain = context;
+
+    (void)output;
+    domain->child = NULL;
+    if (!WIFEXITED(status) || WEXITSTATUS(status))
+        log_error("domain %s: number %d could not be destroyed", domain->config->name, domain->domid);
+    guest_store_remove(domain->domid, domain->config->uuid);
+    store_release(domain->domid);
+    store_io_flush_soon();
+    domain->polls = 0;
+    if (!domain->timer)
+        domain->timer = evtimer_new(main_loop, on_gone_poll, domain);
+    on_gone_poll(-1, 0, domain);
+}
+
+static void reap(struct domain *domain)
+{
+    char number[16];
+    char *argv[] = { "/proc/self/exe", "--reap", number, NULL };
+
+    snprintf(number, sizeof(number), "%d", domain->domid);
+    domain->child = child_start(argv, "", false, on_reaped, domain);
+    if (!domain->child) {
+        /* Slow is better than not at all. */
+        log_warn("domain %s: no process to destroy it with (%s)", domain->config->name, strerror(errno));
+        on_reaped(domain, hv_domain_destroy(domain->domid) ? 1 << 8 : 0, "");
+    }
+}
+
+/* Take it down; `state` says whether for good or to be made again. */
+static void take_down(struct domain *domain, enum domain_state state)
+{
+    domain->state = state;
+    domain_save(domain);
+    if (domain->child) {
+        /* The builder; on_built goes on from here when it has ended. */
+        child_terminate(domain->child);
+        return;
+    }
+    devices_free(domain->devices);
+    domain->devices = NULL;
+    console_detach(domain->console);
+    if (domain->domid < 0)
+        domain->domid = find_by_uuid(domain->config->uuid);
+    if (domain->domid < 0)
+        finish_end(domain);
+    else
+        reap(domain);
+}
+
+void lifecycle_destroy(struct domain *domain)
+{
+    if (domain->state == DOMAIN_BUILDING && !domain->failed) {
+        domain->failed = true;
+        failure_what(&domain->failure, "cannot create domain %s", domain->config->name);
+        failure_why(&domain->failure, "it was destroyed while it was being made");
+        failure_remedy(&domain->failure, "create it again");
+    }
+    if (domain->state == DOMAIN_ENDING || domain->state == DOMAIN_RESTARTING) {
+        domain->state = DOMAIN_ENDING;
+        domain_save(domain);
+        return;
+    }
+    log_info("domain %s is destroyed", domain->config->name);
+    take_down(domain, DOMAIN_ENDING);
+}
+
+/* Making it did not work: undo what was done, then tell. */
+static void undo(struct domain *domain, const struct failure *failure)
+{
+    domain->failed = true;
+    domain->failure = *failure;
+    if (!domain->failure.what[0])
+        snprintf(domain->failure.what, sizeof(domain->failure.what), "cannot create domain %s", domain->config->name);
+    log_error("%s: %s (%s)", domain->failure.what, domain->failure.why, domain->failure.remedy);
+    take_down(domain, DOMAIN_ENDING);
+}
+
+/* --- making ------------------------------------------------------------------------------------------------------ */
+
+static void on_devices(void *context, const struct failure *failure)
+{
+    struct domain *domain = context;
+    struct failure own = { .what = "" };
+    int rc;
+
+    if (failure) {
+        undo(domain, failure);
+        return;
+    }
+    rc = domain->start_paused ? 0 : hv_domain_unpause(domain->domid);
+    if (rc) {
+        failure_why(&own, "the hypervisor does not let it run: %s", strerror(-rc));
+        failure_remedy(&own, "see the hypervisor's messages (domus dmesg)");
+        undo(domain, &own);
+        return;
+    }
+    /* Recorded only now: ended before this, the daemon undoes what nobody was told of. */
+    domain->state = DOMAIN_RUNNING;
+    domain->started = time(NULL);
+    domain_save(domain);
+    /* One that is made again runs, however it was started the first time. */
+    domain->start_paused = false;
+    log_info("domain %s runs as number %d", domain->config->name, domain->domid);
+    domain->progress = NULL;
+    waiters_tell(&domain->made, NULL);
+}
+
+/* Built: connect it to the store, to its console and to its devices. */
+static void connect_domain(struct domain *domain)
+{
+    struct failure failure = { .what = "" };
+    int rc;
+
+    report_progress(domain, "connecting devices");
+    guest_store_put(domain);
+    rc = store_introduce(domain->domid, domain->store.frame, domain->store.port);
+    if (rc == 0)
+        rc = console_attach(domain->console, domain->domid, domain->console_ring.frame, domain->console_ring.port);
+    if (rc) {
+        failure_why(&failure, "its store or console ring cannot be used: %s", strerror(-rc));
+        failure_remedy(&failure, "see the hypervisor's messages (domus dmesg)");
+        undo(domain, &failure);
+        return;
+    }
+    domain->devices = devices_start(domain->domid, domain->config, on_devices, domain);
+}
+
+/* What the builder says: 0, or -1 with *failure set. */
+static int read_result(struct domain *domain, int status, const char *output, struct failure *failure)
+{
+    json_t *result = json_loads(output, 0, NULL);
+    json_int_t store_frame, console_frame;
+    int ok = 0, domid, store_port, console_port;
+
+    if (json_is_true(json_object_get(result, "ok")) &&
+        json_unpack(result, "{s:i, s:{s:I, s:i}, s:{s:I, s:i}}", "domid", &domid, "store", "mfn", &store_frame,
+                    "port", &store_port, "console", "mfn", &console_frame, "port", &console_port) == 0) {
+        domain->domid = domid;
+        domain->store = (struct guest_ring){ .frame = store_frame, .port = store_port };
+        domain->console_ring = (struct guest_ring){ .frame = console_frame, .port = console_port };
+        ok = 1;
+    } else if (json_is_object(json_object_get(result, "error"))) {
+        failure_from_reply(failure, result);
+    } else {
+        failure_what(failure, "cannot create domain %s", domain->config->name);
+        if (WIFSIGNALED(status))
+            failure_why(failure, "the builder was killed by signal %d", WTERMSIG(status));
+        else
+            failure_why(failure, "the builder ended with status %d and no result", WEXITSTATUS(status));
+        failure_remedy(failure, "look for its message in the daemon's log");
+    }
+    json_decref(result);
+    return ok ? 0 : -1;
+}
+
+static void on_built(void *context, int status, const char *output)
+{
+    struct domain *domain = context;
+    struct failure failure = { .what = "" };
+    int rc = read_result(domain, status, output, &failure);
+
+    domain->child = NULL;
+    if (domain->state != DOMAIN_BUILDING) {
+        take_down(domain, domain->state);
+        return;
+    }
+    if (rc) {
+        undo(domain, &failure);
+        return;
+    }
+    domain_save(domain);
+    connect_domain(domain);
+}
+
+/* domus-build stands beside this program, or in the search path. */
+static char *builder_path(void)
+{
+    char self[4096];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash, *path;
+
+    self[length > 0 ? length : 0] = '\0';
+    slash = strrchr(self, '/');
+    if (slash) {
+        *slash = '\0';
+        path = xasprintf("%s/domus-build", self);
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
+    }
+    return xstrdup("domus-build");
+}
+
+static char *builder_spec(const struct config *config)
+{
+    json_t *spec = json_pack("{s:s, s:s, s:s, s:s*, s:s, s:I, s:I, s:i, s:i}", "name", config->name, "uuid",
+                             config->uuid, "kernel", config->kernel, "ramdisk", config->ramdisk, "cmdline",
+                             config->cmdline, "memory_kib", (json_int_t)config->memory_kib, "max_memory_kib",
+                             (json_int_t)config->max_memory_kib, "vcpus", (int)config->vcpus, "max_vcpus",
+                             (int)config->max_vcpus);
+    char *text = json_dumps(spec, JSON_COMPACT);
+
+    json_decref(spec);
+    return text ? text : xstrdup("");
+}
+
+static void build(struct domain *domain)
+{
+    char *path = builder_path(), *spec = builder_spec(domain->config);
+    char *argv[] = { path, NULL };
+
+    domain->state = DOMAIN_BUILDING;
+    domain->domid = -1;
+    domain_save(domain);
+    report_progress(domain, "building memory");
+    domain->child = child_start(argv, spec, true, on_built, domain);
+    free(path);
+    free(spec);
+    if (!domain->child) {
+        struct failure failure = { .what = "" };
+
+        failure_why(&failure, "no process for the builder: %s", strerror(errno));
+        failure_remedy(&failure, "free memory or processes in dom0");
+        undo(domain, &failure);
+    }
+}
+
+bool lifecycle_create(json_t *object, const struct creation *creation, struct failure *failure)
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+    struct config *config;
+    struct domain *domain;
+
+    failure_what(failure, "cannot create domain %s", name ? name : "without a name");
+    config = config_parse(object, failure);
+    if (!config)
+        return false;
+    if (!host_name_free(config->name, failure) || domain_conflict(config, failure) ||
+        !config_check_host(config, failure) || !host_memory_enough(config, failure)) {
+        config_free(config);
+        return false;
+    }
+    domain = domain_new(object, config);
+    domain->start_paused = creation->paused;
+    domain->progress = creation->progress;
+    domain->progress_context = creation->context;
+    creation->accepted(creation->context, domain);
+    build(domain);
+    return true;
+}
+
+/* --- what guests do ---------------------------------------------------------------------------------------------- */
+
+static enum end_action action_for(const struct domain *domain, unsigned int reason)
+{
+    const struct config *config = domain->config;
+
+    switch (reason) {
+    case SHUTDOWN_poweroff:
+        return config->on_poweroff;
+    case SHUTDOWN_reboot:
+        return config->on_reboot;
+    case SHUTDOWN_suspend:
+        return END_PRESERVE; /* whoever asked for that is to fetch it */
+    default:
+        break;
+    }
+    if (config->on_crash == END_RESTART && time(NULL) - domain->started < CRASH_LOOP_S) {
+        log_error("domain %s crashed within %d s of its start and is not started again", config->name, CRASH_LOOP_S);
+        return END_DESTROY;
+    }
+    return config->on_crash;
+}
+
+static void guest_ended(struct domain *domain, unsigned int reason)
+{
+    const char *name = host_shutdown_reason(reason);
+
+    switch (action_for(domain, reason)) {
+    case END_DESTROY:
+        log_info("domain %s ended (%s)", domain->config->name, name);
+        take_down(domain, DOMAIN_ENDING);
+        break;
+    case END_RESTART:
+        log_info("domain %s ended (%s) and is made again", domain->config->name, name);
+        take_down(domain, DOMAIN_RESTARTING);
+        break;
+    case END_PRESERVE:
+        log_info("domain %s ended (%s) and is kept", domain->config->name, name);
+        domain->state = DOMAIN_PRESERVED;
+        domain_save(domain);
+        waiters_tell(&domain->ended, NULL);
+        break;
+    }
+}
+
+static void check(struct domain *domain)
+{
+    struct xen_domctl_getdomaininfo info;
+    int rc;
+
+    if (domain->state != DOMAIN_RUNNING && domain->state != DOMAIN_PRESERVED)
+        return;
+    rc = hv_domain_info(domain->domid, &info);
+    if (rc == -ESRCH || (rc == 0 && (info.flags & XEN_DOMINF_dying))) {
+        log_info("domain %s was destroyed by somebody else", domain->config->name);
+        take_down(domain, DOMAIN_ENDING);
+    } else if (rc == 0 && (info.flags & XEN_DOMINF_shutdown) && domain->state == DOMAIN_RUNNING) {
+        guest_ended(domain, info.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask);
+    }
+}
+
+void lifecycle_check(void)
+{
+    struct domain *domain, *next;
+
+    for (domain = LIST_FIRST(&domains); domain; domain = next) {
+        next = LIST_NEXT(domain, link);
+        check(domain);
+    }
+}
+
+/* --- after a restart --------------------------------------------------------------------------------------------- */
+
+/* Whether the number is still that of this domain. */
+static bool still_there(const struct domain *domain)
+{
+    struct xen_domctl_getdomaininfo info;
+    char uuid[37];
+
+    if (domain->domid < 0 || hv_domain_info(domain->domid, &info))
+        return false;
+    host_format_uuid(info.handle, uuid);
+    return !strcmp(uuid, domain->config->uuid);
+}
+
+static void recover(struct domain *domain)
+{
+    int rc;
+
+    if (!still_there(domain)) {
+        int stale = domain->domid;
+
+        /* Its nodes may be left even so. */
+        domain->domid = find_by_uuid(domain->config->uuid);
+        if (domain->domid < 0 && stale > 0)
+            guest_store_remove(stale, domain->config->uuid);
+        take_down(domain, domain->state == DOMAIN_RESTARTING ? DOMAIN_RESTARTING : DOMAIN_ENDING);
+        return;
+    }
+    if (domain->state != DOMAIN_RUNNING && domain->state != DOMAIN_PRESERVED) {
+        log_info("domain %s was being %s when the daemon ended: it is taken down", domain->config->name,
+                 domain->state == DOMAIN_BUILDING ? "made" : "taken down");
+        take_down(domain, domain->state == DOMAIN_RESTARTING ? DOMAIN_RESTARTING : DOMAIN_ENDING);
+        return;
+    }
+    rc = console_attach(domain->console, domain->domid, domain->console_ring.frame, domain->console_ring.port);
+    if (rc)
+        log_error("domain %s: its console cannot be taken up again: %s", domain->config->name, strerror(-rc));
+    log_info("domain %s still runs as number %d", domain->config->name, domain->domid);
+    check(domain);
+}
+
+void lifecycle_recover(void)
+{
+    struct domain *domain, *next;
+
+    for (domain = LIST_FIRST(&domains); domain; domain = next) {
+        next = LIST_NEXT(domain, link);
+        recover(domain);
+    }
+}
+
+int lifecycle_reap(uint32_t domid)
+{
+    int rc = hv_open();
+
+    if (rc == 0)
+        rc = hv_domain_destroy(domid);
+    if (rc && rc != -ESRCH) {
+        log_error("domain number %u cannot be destroyed: %s", domid, strerror(-rc));
+        return 1;
+    }
+    return 0;
+}
