@@ -283,3 +283,12 @@ void __init serial_init_irq(void)
         if (uarts[i].present && uarts[i].dev.enabled)
             start_input(&uarts[i]);
 }
+
+bool serial_in_use(unsigned int index, u16 *port, unsigned int *irq)
+{
+    if (index >= ARRAY_SIZE(uarts) || !uarts[index].present || !uarts[index].dev.enabled)
+        return false;
+    *port = uarts[index].port;
+    *irq = uarts[index].irq;
+    return true;
+}

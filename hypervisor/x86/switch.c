@@ -9,6 +9,7 @@
 #include <domus/lib.h>
 #include <domus/sched.h>
 #include <domus/string.h>
+#include <asm/cpufeature.h>
 #include <asm/current.h>
 #include <asm/desc.h>
 #include <asm/flushtlb.h>
@@ -79,6 +80,8 @@ static void load_guest(struct vcpu *v)
     write_ptbase(v);
     pv_load_descriptor_windows(v);
     vcpu_fpu_restore(v);
+    if (cpu_has_rdtscp)
+        wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
     if (v->arch.dr[7] & DR7_ENABLED)
         load_debug_registers(v);
     if (!load_segments(v))

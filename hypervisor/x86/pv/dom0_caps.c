@@ -11,6 +11,7 @@
 #include <asm/cpufeature.h>
 #include <asm/dom0.h>
 #include <asm/io_apic.h>
+#include <asm/machine.h>
 #include <asm/page.h>
 
 #define MSI_WINDOW_START 0xfee00000UL
@@ -37,6 +38,23 @@ static int permit_ports(struct domain *d)
         rc = rc ?: rangeset_remove_range(d->arch.ioport_caps, hypervisor_ports[i].first, hypervisor_ports[i].last);
     if (acpi.pm_timer.space == ACPI_SPACE_IO && acpi.pm_timer.address && acpi.pm_timer.address <= MAX_PORT - 3)
         rc = rc ?: rangeset_remove_range(d->arch.ioport_caps, acpi.pm_timer.address, acpi.pm_timer.address + 3);
+    return rc;
+}
+
+/* The lines on which the console is. */
+static int deny_serial(struct domain *d)
+{
+    unsigned int irq;
+    u16 port;
+    int rc = 0;
+
+    for (unsigned int i = 0; i < SERIAL_LINES; i++) {
+        if (!serial_in_use(i, &port, &irq))
+            continue;
+        rc = rc ?: rangeset_remove_range(d->arch.ioport_caps, port, port + SERIAL_PORTS - 1);
+        if (irq)
+            rc = rc ?: rangeset_remove_singleton(d->irq_caps, ioapic_isa_to_gsi(irq));
+    }
     return rc;
 }
 
@@ -71,6 +89,7 @@ void dom0_permit_devices(struct domain *d)
 
     rc = rc ?: permit_memory(d);
     rc = rc ?: rangeset_add_range(d->irq_caps, 1, ioapic_nr_gsis() - 1);    /* 0 is the hypervisor's timer */
+    rc = rc ?: deny_serial(d);
     if (rc)
         panic("dom0's devices cannot be listed: error %d", rc);
 }

@@ -25,6 +25,10 @@ int acpi_enter_sleep(const struct xenpf_enter_acpi_sleep *sleep);
 void serial_init(void);
 /* From now on serial input comes by interrupt, with a polling timer as the fall-back. */
 void serial_init_irq(void);
+/* Lines 0 and 1: whether the hypervisor uses it; *port: the first of 8, *irq: its ISA interrupt, 0: none. */
+#define SERIAL_LINES 2
+#define SERIAL_PORTS 8
+bool serial_in_use(unsigned int index, uint16_t *port, unsigned int *irq);
 /* VGA text screen; after the hypervisor's own page tables are there. */
 void vga_init(void);
 /* Give the screen to dom0, unless `vga=keep`. */
