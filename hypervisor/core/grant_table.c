@@ -75,7 +75,7 @@ static void unmark(const struct active_grant *act, grant_entry_v1_t *shared)
         (void)fetch_and(&shared->flags, (u16)~gone);
 }
 
-static struct page_info *take_page(const struct domain *granter, mfn_t mfn, bool write)
+static struct page_info *hold_page(const struct domain *granter, mfn_t mfn, bool write)
 {
     struct page_info *pg = get_page_from_mfn(mfn, granter);
 
@@ -105,7 +105,7 @@ static int pin_locked(struct active_grant *act, grant_entry_v1_t *shared, struct
         act->mfn = _mfn(READ_ONCE(shared->frame));
     }
 
-    *page = take_page(granter, act->mfn, write);
+    *page = hold_page(granter, act->mfn, write);
     if (!*page) {
         unmark(act, shared);
         return GNTST_general_error;
