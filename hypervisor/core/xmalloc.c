@@ -135,24 +135,32 @@ static void slab_free(struct slab_class *c, void *object)
         free_heap_pages(base, c->order);
 }
 
-void *xmalloc_bytes(size_t size)
+static void *large_alloc(size_t size)
 {
-    unsigned int order;
-    void *p;
+    unsigned int order = get_order_from_bytes(size);
+    void *p = alloc_heap_pages(order, MEMF_no_scrub);
 
-    if (!size)
-        size = 1;
-    for (unsigned int i = 0; i < ARRAY_SIZE(classes); i++)
-        if (size <= classes[i].size)
-            return slab_alloc(&classes[i]);
-
-    if (size > PAGE_SIZE << MAX_ORDER)
-        return NULL;
-    order = get_order_from_bytes(size);
-    p = alloc_heap_pages(order, MEMF_no_scrub);
     if (p)
         virt_to_page(p)->free_order = LARGE | order;
     return p;
+}
+
+void *xmalloc_bytes(size_t size)
+{
+    void *p = NULL;
+
+    if (!size)
+        size = 1;
+    if (size > PAGE_SIZE << MAX_ORDER)
+        return NULL;
+    for (unsigned int i = 0; i < ARRAY_SIZE(classes); i++) {
+        if (size <= classes[i].size) {
+            p = slab_alloc(&classes[i]);
+            break;
+        }
+    }
+    /* Also when memory is too scattered for a slab of several pages. */
+    return p ? p : large_alloc(size);
 }
 
 void *xzalloc_bytes(size_t size)
