@@ -5,8 +5,11 @@
 
 #ifndef __ASSEMBLER__
 
-/* One image, no dynamic symbols: hidden visibility lets the compiler address all by rip. */
+/* One image, no dynamic symbols: hidden visibility lets the compiler address all by rip. On a host
+ * there is a C library to link with. */
+#if !__STDC_HOSTED__
 #pragma GCC visibility push(hidden)
+#endif
 
 #define likely(x)       __builtin_expect(!!(x), 1)
 #define unlikely(x)     __builtin_expect(!!(x), 0)
