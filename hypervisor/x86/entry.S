@@ -411,7 +411,7 @@ ist_enter:
         .macro ENTRY_STUB vector
         .balign 16
 entry_\vector:
-        .if (\vector < 32) && ((1 << (\vector & 31)) & 0x60227d00) /* the CPU pushes an error code */
+        .if (\vector < 32) && ((0x60227d00 >> (\vector % 32)) % 2) /* the CPU pushes an error code */
         .else
         pushq $0
         .endif
