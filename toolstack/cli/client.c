@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +28,14 @@ int daemon_open(const char *what, struct failure *failure)
     return -1;
 }
 
+/* Can standard error overwrite a line? */
+static bool shows_progress(void)
+{
+    const char *terminal = getenv("TERM");
+
+    return isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
 /* Progress is for people: shown where there is a terminal, on a line of its own that the next one overwrites. */
 static json_t *skip_progress(int fd, json_t *reply)
 {
@@ -34,7 +43,7 @@ static json_t *skip_progress(int fd, json_t *reply)
     bool shown = false;
 
     while (reply && (progress = json_string_value(json_object_get(reply, "progress"))) != NULL) {
-        if (isatty(STDERR_FILENO)) {
+        if (shows_progress()) {
             fprintf(stderr, "\r\033[K%s...", progress);
             shown = true;
         }
