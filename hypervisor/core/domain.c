@@ -223,7 +223,6 @@ static struct domain *alloc_domain(domid_t domid)
     d->domain_id = domid;
     atomic_set(&d->refcnt, 1);
     d->shutdown_code = -1;
-    d->max_pages = UINT32_MAX;
     INIT_LIST_HEAD(&d->list);
     INIT_LIST_HEAD(&d->page_list);
     INIT_LIST_HEAD(&d->xenpage_list);
@@ -243,6 +242,7 @@ static int init_running_domain(struct domain *d, const struct xen_domctl_created
     memcpy(d->handle, config->handle, sizeof(d->handle));
     d->createflags = config->flags;
     d->ssid = config->ssidref;
+    d->max_pages = d->is_privileged ? UINT32_MAX : 0;   /* until XEN_DOMCTL_max_mem */
     /* It starts paused by its creator. */
     d->controller_pause_count = 1;
     atomic_inc(&d->pause_count);

@@ -295,7 +295,7 @@ long do_memory_op(unsigned long cmd, guest_ptr_t arg)
         return acquire_resource(start, arg);
     }
     if (start)
-        return op == XENMEM_machphys_mfn_list ? arch_memory_op(cmd, arg) : -EINVAL;
+        return -EINVAL;
 
     switch (op) {
     case XENMEM_exchange:
@@ -312,9 +312,6 @@ long do_memory_op(unsigned long cmd, guest_ptr_t arg)
         return vnuma_get(arg);
     case XENMEM_reserved_device_memory_map:
         return current->domain->is_privileged ? reserved_device_memory(arg) : -EPERM;
-    case XENMEM_get_sharing_freed_pages:
-    case XENMEM_get_sharing_shared_pages:
-        return 0;
     case XENMEM_add_to_physmap:
     case XENMEM_add_to_physmap_batch:
     case XENMEM_remove_from_physmap:
