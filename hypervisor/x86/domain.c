@@ -321,9 +321,13 @@ void arch_dump_domain(struct domain *d)
 /* VCPUOP_* that only x86 has. */
 long arch_do_vcpu_op(int cmd, struct vcpu *v, guest_ptr_t arg)
 {
-    (void)v;
-    (void)arg;
     switch (cmd) {
+    case VCPUOP_send_nmi:
+        if (arg != 0)
+            return -EINVAL;
+        __atomic_fetch_or(&v->arch.async, ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
+        vcpu_kick(v);
+        return 0;
     case VCPUOP_get_physid:
         return -EPERM;                  /* only for a vCPU that is pinned for good, as none is */
     default:

@@ -124,6 +124,6 @@ void start_hypervisor(u32 magic, u32 info)
     boot_modules_free();
     console_give_to_dom0();
     vga_end_boot();
-    domain_unpause(d);
+    (void)domain_unpause_by_controller(d);
     reset_stack_and_jump(idle_loop);
 }
