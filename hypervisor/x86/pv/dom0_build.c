@@ -72,16 +72,19 @@ static void load_kernel_file(const struct boot_module *module, struct kernel_fil
            file->size >> 10);
 }
 
-/* Its command line: what follows the file name, which GRUB 2 leaves out, its users putting "placeholder" there. */
+/*
+ * Its command line. The parser of the boot information has taken the file name off; GRUB 2 gives none, and its users, who
+ * know that Xen drops the first word, put "placeholder" there.
+ */
 static const char *kernel_cmdline(const struct boot_info *boot)
 {
+    static const char placeholder[] = "placeholder";
     const char *s = boot->module[0].cmdline;
-    bool grub2 = boot->loader && strncmp(boot->loader, "GRUB ", 5) == 0 && boot->loader[5] > '0';
     size_t first;
 
     s += strspn(s, " ");
     first = strcspn(s, " ");
-    if (!grub2 || (first == strlen("placeholder") && strncmp(s, "placeholder", first) == 0))
+    if (first == strlen(placeholder) && strncmp(s, placeholder, first) == 0)
         s += first;
     return s + strspn(s, " ");
 }
