@@ -12,6 +12,7 @@
 #include <domus/lib.h>
 #include <domus/rangeset.h>
 #include <domus/string.h>
+#include <asm/cpuid.h>
 #include <asm/current.h>
 #include <asm/fpu.h>
 #include <asm/processor.h>
@@ -535,11 +536,19 @@ bool pv_emulate_forced_prefix(struct cpu_user_regs *regs)
 {
     static const u8 forced_cpuid[] = { 0x0f, 0x0b, 'x', 'e', 'n', 0x0f, 0xa2 };
     u8 bytes[sizeof(forced_cpuid)];
+    u32 leaf;
 
     if (copy_from_guest(bytes, (const void *)regs->rip, sizeof(bytes)) ||
         memcmp(bytes, forced_cpuid, sizeof(bytes)) != 0)
         return false;
+    leaf = (u32)regs->rax;
     emulate_cpuid(current, regs);
+    /*
+     * Linux takes OSXSAVE in this view, before it sets CR4.OSXSAVE itself, for the hypervisor's word that XSAVE can be
+     * used: that has become part of the ABI.
+     */
+    if (leaf == 1 && guest_kernel_mode(current, regs) && vcpu_has_feature(current, XEN_X86_FEATURE_XSAVE))
+        regs->rcx |= 1u << XEN_X86_FEATURE_OSXSAVE % 32;
     advance(current, regs, sizeof(bytes), is_64bit_code(regs->cs));
     return true;
 }
