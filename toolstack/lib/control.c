@@ -115,9 +115,11 @@ json_t *control_call(int fd, const json_t *request)
     int rc = -1;
 
     if (text) {
-        rc = send_all(fd, text, strlen(text));
-        if (rc == 0)
-            rc = send_all(fd, "\n", 1);
+        size_t length = strlen(text);
+
+        /* The newline takes the place of the NUL: one packet wakes the daemon once. */
+        text[length] = '\n';
+        rc = send_all(fd, text, length + 1);
         free(text);
     } else {
         errno = ENOMEM;
