@@ -274,11 +274,7 @@ void grant_table_destroy(struct domain *d)
     if (!gt)
         return;
     for (unsigned int i = 0; i < gt->nr_frames; i++) {
-        struct page_info *pg = virt_to_page(gt->shared[i]);
-
-        if (fetch_and(&pg->count_info, ~PGC_allocated) & PGC_allocated)
-            put_page(pg);
-        free_guest_pages(pg, 0);
+        free_shared_page(virt_to_page(gt->shared[i]));
         xfree(gt->active[i]);
     }
     maptrack_destroy(gt);

@@ -72,6 +72,13 @@ void share_page_with_guest(struct page_info *pg, struct domain *d, bool writable
     get_knownalive_domain(d);
 }
 
+void free_shared_page(struct page_info *pg)
+{
+    host_domain_remove_page(pg);
+    pg->count_info = 0;
+    free_guest_pages(pg, 0);
+}
+
 struct page_info *host_domain_add_page(struct domain *d)
 {
     struct page_info *pg = alloc_pages(0, MEMF_zero);
