@@ -8,6 +8,7 @@
 #include <domus/lib.h>
 #include <domus/param.h>
 #include <domus/sched.h>
+#include <domus/spinlock.h>
 #include <domus/tasklet.h>
 #include <domus/timer.h>
 #include <asm/acpi.h>
@@ -119,6 +120,7 @@ void start_hypervisor(u32 magic, u32 info)
     debug_keys_init();
     nmi_init();
     smp_boot_cpus();
+    lock_checks_enable(true);
 
     d = construct_dom0(&boot_info);
     boot_modules_free();
