@@ -5,6 +5,7 @@
  */
 #include "devices.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,20 @@ static void fail_device(struct device *device)
     finish(device->devices, &failure);
 }
 
+static void vif_name(const struct device *device, char *name, size_t size)
+{
+    snprintf(name, size, "vif%u.%u", device->devices->domid, device->number);
+}
+
+/* The back end makes the interface after it has announced its state. */
+static bool vif_there(const struct device *device)
+{
+    char interface[16];
+
+    vif_name(device, interface, sizeof(interface));
+    return if_nametoindex(interface) != 0;
+}
+
 static bool disk_open(const struct device *device)
 {
     char path[PATH_SIZE];
@@ -164,14 +179,14 @@ static bool disk_open(const struct device *device)
     return access(path, F_OK) == 0;
 }
 
-/* Make the card's interface a port of its bridge. False if that is impossible, which was told. */
+/* Make the card's interface, which exists, a port of its bridge. False if that is impossible, which was told. */
 static bool plug_vif(struct device *device)
 {
     char interface[16];
     struct failure failure = { .what = "" };
     int rc;
 
-    snprintf(interface, sizeof(interface), "vif%u.%u", device->devices->domid, device->number);
+    vif_name(device, interface, sizeof(interface));
     rc = bridge_add(device->vif->bridge, interface);
     if (rc == 0) {
         put(device->backend, "hotplug-status", "connected");
@@ -192,7 +207,7 @@ static bool check_device(struct device *device)
         fail_device(device);
         return false;
     }
-    if (state < XenbusStateInitWait || (device->disk && !disk_open(device)))
+    if (state < XenbusStateInitWait || !(device->disk ? disk_open(device) : vif_there(device)))
         return true;
     if (device->vif && !plug_vif(device))
         return false;
