@@ -6,6 +6,7 @@
 #include <domus/domain.h>
 #include <domus/guest_access.h>
 #include <domus/lib.h>
+#include <domus/string.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
 #include <asm/irq.h>
@@ -327,7 +328,8 @@ static u8 *write_stub(u8 *p, unsigned long runs_at, unsigned long stack_top, uns
     u8 *start = p;
     s32 disp;
 
-#define EMIT(type, value) do { *(type *)p = (value); p += sizeof(type); } while (0)
+#define EMIT(type, value)                                                                           \
+    do { type v_ = (value); memcpy(p, &v_, sizeof(v_)); p += sizeof(v_); } while (0)
 #define EMIT_SCRATCH_DISP()                                                                         \
     do { disp = (s32)(scratch_at - (runs_at + (unsigned long)(p - start) + 4)); EMIT(s32, disp); } while (0)
     EMIT(u8, 0x48); EMIT(u8, 0x89); EMIT(u8, 0x25);             /* mov %rsp, scratch(%rip) */
