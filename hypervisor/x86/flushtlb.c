@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * TLB flushes and their clock. A CPU that has flushed everything that is not global since stamp t cannot hold an entry
- * made before t. The clock moves at most once a flush; when it wraps, every CPU is treated as stale.
+ * made before t.
  */
 #include <domus/lib.h>
 #include <domus/percpu.h>
@@ -10,32 +10,29 @@
 #include <asm/processor.h>
 #include <asm/smp.h>
 
-u32 tlbflush_clock = 1;
-DEFINE_PER_CPU(u32, tlbflush_time);
+u64 tlbflush_clock = 1;
+DEFINE_PER_CPU(u64, tlbflush_time);
 
-u32 tlbflush_pre_cr3(void)
+u64 tlbflush_pre_cr3(void)
 {
-    u32 now = __atomic_add_fetch(&tlbflush_clock, 1, __ATOMIC_SEQ_CST);
-
-    return now ? now : 1;
+    return __atomic_add_fetch(&tlbflush_clock, 1, __ATOMIC_SEQ_CST);
 }
 
 void tlbflush_filter(cpumask_t *mask, u32 stamp)
 {
+    u64 now = __atomic_load_n(&tlbflush_clock, __ATOMIC_SEQ_CST);
+    u64 since = now - (u32)((u32)now - stamp);
     unsigned int cpu;
 
     for_each_cpu(cpu, mask) {
-        u32 flushed = per_cpu(tlbflush_time, cpu);
-
-        /* Differences of less than half the clock's range are order; others are taken for stale. */
-        if (flushed && stamp && (s32)(flushed - stamp) > 0)
+        if (READ_ONCE(per_cpu(tlbflush_time, cpu)) > since)
             __cpumask_clear_cpu(cpu, mask);
     }
 }
 
 void flush_tlb_local(void)
 {
-    u32 stamp = tlbflush_pre_cr3();
+    u64 stamp = tlbflush_pre_cr3();
 
     write_cr3(read_cr3());
     tlbflush_post_cr3(stamp);
@@ -45,7 +42,7 @@ void flush_tlb_all_local(void)
 {
     unsigned long flags = local_irq_save_flags();
     unsigned long cr4 = read_cr4();
-    u32 stamp = tlbflush_pre_cr3();
+    u64 stamp = tlbflush_pre_cr3();
 
     if (cr4 & X86_CR4_PGE) {
         write_cr4(cr4 & ~(unsigned long)X86_CR4_PGE);

@@ -90,7 +90,7 @@ static void load_guest(struct vcpu *v)
 
 static void load_idle_page_table(void)
 {
-    u32 stamp = tlbflush_pre_cr3();
+    u64 stamp = tlbflush_pre_cr3();
 
     write_cr3(virt_to_maddr(idle_l4));
     tlbflush_post_cr3(stamp);

@@ -15,7 +15,7 @@
 
 void write_ptbase(struct vcpu *v)
 {
-    u32 stamp = tlbflush_pre_cr3();
+    u64 stamp = tlbflush_pre_cr3();
 
     write_cr3(v->arch.flags & VF_KERNEL_MODE ? v->arch.cr3_kernel : v->arch.cr3_user);
     tlbflush_post_cr3(stamp);

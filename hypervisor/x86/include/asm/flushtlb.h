@@ -36,14 +36,17 @@ static inline void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va)
 }
 static inline void flush_all(unsigned int flags) { flush_mask(&cpu_online_map, 0, flags); }
 
-/* The flush clock: ticks when a flush begins that others may rely on. Never 0. */
-extern u32 tlbflush_clock;
-DECLARE_PER_CPU(u32, tlbflush_time);            /* clock at this CPU's last full flush */
-static inline u32 tlbflush_current_time(void) { return __atomic_load_n(&tlbflush_clock, __ATOMIC_SEQ_CST); }
+/*
+ * The flush clock ticks when a flush begins that others may rely on. Frames keep its low 32 bits; an older stamp than
+ * that looks recent, which costs a flush too many and never one too few.
+ */
+extern u64 tlbflush_clock;
+DECLARE_PER_CPU(u64, tlbflush_time);            /* clock at this CPU's last full flush */
+static inline u32 tlbflush_current_time(void) { return (u32)__atomic_load_n(&tlbflush_clock, __ATOMIC_SEQ_CST); }
 /* Keeps in mask only CPUs that may hold stale entries made before stamp. */
 void tlbflush_filter(cpumask_t *mask, u32 stamp);
-/* To be called where CR3 is written otherwise (a switch of address spaces): as good as flush_tlb_local. */
-u32 tlbflush_pre_cr3(void);
-static inline void tlbflush_post_cr3(u32 stamp) { this_cpu(tlbflush_time) = stamp; }
+/* Around a write of CR3 for another reason (a switch of address spaces), which is as good as flush_tlb_local. */
+u64 tlbflush_pre_cr3(void);
+static inline void tlbflush_post_cr3(u64 stamp) { this_cpu(tlbflush_time) = stamp; }
 
 #endif
