@@ -95,7 +95,7 @@ static void on_ended(void *context, const struct failure *failure)
 {
     struct session *session = context;
 
-    (void)failure;
+    (void)failure; /* there is no way for it not to end */
     session->waiter = NULL;
     stop_waiting(session);
     send_domid(session, session->domid);
@@ -319,7 +319,12 @@ static void ask_guest(struct session *session, json_t *request, const char *verb
     session->verb = verb;
     session->domid = subject.domid;
     strncpy(session->name, subject.domain->config->name, NAME_LENGTH_MAX);
-    wait_on(session, reboot ? &subject.domain->made : &subject.domain->ended, on_ended);
+    if (reboot) {
+        session->domain = subject.domain;
+        wait_on(session, &subject.domain->made, on_made);
+    } else {
+        wait_on(session, &subject.domain->ended, on_ended);
+    }
     session->timeout = evtimer_new(main_loop, on_timeout, session);
     evtimer_add(session->timeout, &timeout);
 }

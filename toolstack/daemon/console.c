@@ -72,15 +72,22 @@ static void log_open(struct console *console)
     free(path);
 }
 
-static void log_turn_over(struct console *console)
+/* Put the log of that name aside, in the place of the one before. */
+static void log_put_aside(const char *name)
 {
-    char *path = log_path(console->name, ""), *old = log_path(console->name, ".1");
+    char *path = log_path(name, ""), *old = log_path(name, ".1");
 
-    rename(path, old);
-    close(console->log_fd);
-    log_open(console);
+    if (rename(path, old) < 0 && errno != ENOENT)
+        log_warn("console of %s: cannot rename %s: %s", name, path, strerror(errno));
     free(path);
     free(old);
+}
+
+static void log_turn_over(struct console *console)
+{
+    log_put_aside(console->name);
+    close(console->log_fd);
+    log_open(console);
 }
 
 static void log_write(struct console *console, const void *data, size_t length)
@@ -281,7 +288,7 @@ void console_add_viewer(struct console *console, struct bufferevent *connection,
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-struct console *console_new(const char *name)
+struct console *console_new(const char *name, bool fresh)
 {
     struct console *console = xcalloc(1, sizeof(*console));
 
@@ -289,6 +296,8 @@ struct console *console_new(const char *name)
     console->port = -1;
     console->period = evtimer_new(main_loop, on_period, console);
     LIST_INIT(&console->viewers);
+    if (fresh)
+        log_put_aside(name);
     log_open(console);
     return console;
 }

@@ -7,12 +7,16 @@
 #define DOMUSD_CONSOLE_H
 
 #include <event2/bufferevent.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct console;
 
-/* A console without a domain behind it yet; its log is LOG_DIR/console-NAME.log. */
-struct console *console_new(const char *name);
+/*
+ * A console without a domain behind it yet; its log is LOG_DIR/console-NAME.log. `fresh`: an earlier domain's log of that
+ * name is put aside.
+ */
+struct console *console_new(const char *name, bool fresh);
 /* Viewers are hung up on. */
 void console_free(struct console *console);
 

@@ -25,14 +25,14 @@ static const char *const state_names[] = {
     [DOMAIN_RESTARTING] = "restarting", [DOMAIN_PRESERVED] = "preserved",
 };
 
-struct domain *domain_new(json_t *object, struct config *config)
+struct domain *domain_new(json_t *object, struct config *config, bool fresh)
 {
     struct domain *domain = xcalloc(1, sizeof(*domain));
 
     domain->object = json_incref(object);
     domain->config = config;
     domain->domid = -1;
-    domain->console = console_new(config->name);
+    domain->console = console_new(config->name, fresh);
     TAILQ_INIT(&domain->made);
     TAILQ_INIT(&domain->ended);
     LIST_INSERT_HEAD(&domains, domain, link);
@@ -47,10 +47,15 @@ static char *record_path(const struct domain *domain)
 void domain_free(struct domain *domain)
 {
     char *path = record_path(domain);
+    struct failure gone;
 
     unlink(path);
     free(path);
     LIST_REMOVE(domain, link);
+    failure_what(&gone, "domain %s is gone", domain->config->name);
+    failure_why(&gone, "it was destroyed, or ended by itself");
+    failure_remedy(&gone, "create it again");
+    waiters_tell(&domain->made, &gone);
     console_free(domain->console);
     devices_free(domain->devices);
     if (domain->timer)
@@ -163,7 +168,7 @@ static bool load_record(const char *path)
         json_decref(record);
         return false;
     }
-    domain = domain_new(object, config);
+    domain = domain_new(object, config, false);
     domain->state = state;
     domain->domid = domid;
     domain->started = started;

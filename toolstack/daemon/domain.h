@@ -67,8 +67,8 @@ struct domain {
 LIST_HEAD(domain_list, domain);
 extern struct domain_list domains;
 
-/* Takes over `config`, and a reference to `object`. */
-struct domain *domain_new(json_t *object, struct config *config);
+/* Takes over `config`, and a reference to `object`. `fresh`: not one that a record tells of. */
+struct domain *domain_new(json_t *object, struct config *config, bool fresh);
 /* Forget it: its record goes, waiters are told. */
 void domain_free(struct domain *domain);
 

@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "domain_set.h"
 #include "guest_store.h"
 #include "lib/alloc.h"
 
 /* What the hypervisor needs for a domain besides the guest's memory. */
 #define OVERHEAD_KIB 2048
 #define OVERHEAD_VCPU_KIB 64
-#define BATCH 64
 
 static const char *const shutdown_reasons[] = {
     [SHUTDOWN_poweroff] = "poweroff", [SHUTDOWN_reboot] = "reboot", [SHUTDOWN_suspend] = "suspend",
@@ -43,30 +43,6 @@ const char *host_shutdown_reason(unsigned int reason)
     return shutdown_reasons[reason];
 }
 
-/* All domains there are, to be freed; *count of them. NULL with *failure set. */
-static struct xen_domctl_getdomaininfo *list_all(int *count, struct failure *failure)
-{
-    struct xen_domctl_getdomaininfo *list = NULL;
-    uint32_t first = 0;
-    int got;
-
-    *count = 0;
-    do {
-        list = xrealloc(list, (*count + BATCH) * sizeof(*list));
-        got = hv_domain_list(first, BATCH, list + *count);
-        if (got < 0) {
-            free(list);
-            failure_what(failure, "cannot list the domains");
-            failure_why(failure, "the hypervisor refuses: %s", strerror(-got));
-            failure_remedy(failure, "see the hypervisor's messages (domus dmesg)");
-            return NULL;
-        }
-        *count += got;
-        first = got ? list[*count - 1].domain + 1 : 0;
-    } while (got == BATCH);
-    return list;
-}
-
 /* The name of a domain, by the daemon's own record or by its node in the store. */
 static const char *name_of(int domid)
 {
@@ -77,46 +53,44 @@ static const char *name_of(int domid)
 
 bool host_name_free(const char *name, struct failure *failure)
 {
-    struct xen_domctl_getdomaininfo *list;
-    struct failure other;
+    struct domain_set set;
     bool unused = true;
-    int count;
 
-    list = list_all(&count, &other);
-    for (int i = 0; list && i < count; i++) {
-        if (!domain_by_id(list[i].domain) && !strcmp(guest_store_name(list[i].domain), name)) {
-            failure_why(failure, "the name %s is in use by domain %u, which others manage", name, list[i].domain);
+    domain_set_read(&set);
+    for (int i = 0; i < set.count; i++) {
+        uint32_t domid = set.list[i].domain;
+
+        if (!domain_by_id(domid) && !strcmp(guest_store_name(domid), name)) {
+            failure_why(failure, "the name %s is in use by domain %u, which others manage", name, domid);
             failure_remedy(failure, "choose another name");
             unused = false;
         }
     }
-    free(list);
+    domain_set_free(&set);
     return unused;
 }
 
-/* "Domain-0 1024 MiB, demo 256 MiB": the largest holders of memory. */
+/* "Domain-0 holds 1024 MiB, demo holds 256 MiB": the largest holders of memory. */
 static void describe_holders(char *text, size_t size)
 {
-    struct xen_domctl_getdomaininfo *list;
-    struct failure failure;
+    struct domain_set set;
     size_t length = 0;
-    int count;
 
     text[0] = '\0';
-    list = list_all(&count, &failure);
-    for (int shown = 0; list && shown < 4; shown++) {
-        int largest = -1;
+    domain_set_read(&set);
+    for (int shown = 0; shown < 4; shown++) {
+        struct xen_domctl_getdomaininfo *largest = NULL;
 
-        for (int i = 0; i < count; i++)
-            if (list[i].tot_pages && (largest < 0 || list[i].tot_pages > list[largest].tot_pages))
-                largest = i;
-        if (largest < 0 || length >= size)
+        for (int i = 0; i < set.count; i++)
+            if (set.list[i].tot_pages && (!largest || set.list[i].tot_pages > largest->tot_pages))
+                largest = &set.list[i];
+        if (!largest || length >= size)
             break;
-        length += snprintf(text + length, size - length, "%s%s %llu MiB", shown ? ", " : "",
-                           name_of(list[largest].domain), (unsigned long long)list[largest].tot_pages >> 8);
-        list[largest].tot_pages = 0;
+        length += snprintf(text + length, size - length, "%s%s holds %llu MiB", shown ? ", " : "",
+                           name_of(largest->domain), (unsigned long long)largest->tot_pages >> 8);
+        largest->tot_pages = 0;
     }
-    free(list);
+    domain_set_free(&set);
 }
 
 bool host_memory_enough(const struct config *config, struct failure *failure)
@@ -156,15 +130,14 @@ static int parse_number(const char *text)
 
 static int find_by_name(const char *name)
 {
-    struct xen_domctl_getdomaininfo *list;
-    struct failure failure;
-    int count, domid = -1;
+    struct domain_set set;
+    int domid = -1;
 
-    list = list_all(&count, &failure);
-    for (int i = 0; list && i < count && domid < 0; i++)
-        if (!strcmp(name_of(list[i].domain), name))
-            domid = list[i].domain;
-    free(list);
+    domain_set_read(&set);
+    for (int i = 0; i < set.count && domid < 0; i++)
+        if (!strcmp(name_of(set.list[i].domain), name))
+            domid = set.list[i].domain;
+    domain_set_free(&set);
     return domid;
 }
 
@@ -177,7 +150,7 @@ int host_find_domain(const json_t *reference, struct domain **domain, struct fai
     *domain = name ? domain_by_name(name) : NULL;
     if (*domain)
         return (*domain)->domid;
-    if (name)
+    if (name && name[0])
         domid = find_by_name(name);
     if (name && domid < 0)
         domid = parse_number(name);
@@ -188,7 +161,7 @@ int host_find_domain(const json_t *reference, struct domain **domain, struct fai
         *domain = domain_by_id(domid);
         return domid;
     }
-    if (name)
+    if (name && name[0])
         failure_why(failure, "there is no domain %s", name);
     else if (json_is_integer(reference))
         failure_why(failure, "there is no domain with number %lld", (long long)json_integer_value(reference));
@@ -249,22 +222,26 @@ static json_t *describe_unnumbered(const struct domain *domain)
 
 json_t *host_domains(struct failure *failure)
 {
-    struct xen_domctl_getdomaininfo *list;
     const struct domain *domain;
+    struct domain_set set;
     json_t *array;
-    int count;
+    int rc = domain_set_read(&set);
 
-    list = list_all(&count, failure);
-    if (!list)
+    if (rc) {
+        domain_set_free(&set);
+        failure_what(failure, "cannot list the domains");
+        failure_why(failure, "the hypervisor refuses: %s", strerror(-rc));
+        failure_remedy(failure, "see the hypervisor's messages (domus dmesg)");
         return NULL;
+    }
     array = json_array();
-    for (int i = 0; i < count; i++)
-        json_array_append_new(array, describe(&list[i]));
+    for (int i = 0; i < set.count; i++)
+        json_array_append_new(array, describe(&set.list[i]));
     LIST_FOREACH(domain, &domains, link) {
         if (domain->domid < 0)
             json_array_append_new(array, describe_unnumbered(domain));
     }
-    free(list);
+    domain_set_free(&set);
     return array;
 }
 
@@ -304,7 +281,7 @@ json_t *host_info(struct failure *failure)
     };
     struct xen_sysctl_physinfo info;
     struct xen_compile_info compiled = { .compile_date = "" };
-    struct xen_domctl_getdomaininfo *list;
+    struct domain_set set;
     const char *scheduler = "unknown";
     char version[32];
     uint32_t sched = 0;
@@ -312,14 +289,16 @@ json_t *host_info(struct failure *failure)
     int rc, count;
 
     rc = hv_physinfo(&info);
-    list = list_all(&count, failure);
-    free(list);
-    if (rc || !list) {
+    if (rc == 0)
+        rc = domain_set_read(&set);
+    if (rc) {
         failure_what(failure, "cannot describe the host");
         failure_why(failure, "the hypervisor refuses: %s", strerror(-rc));
         failure_remedy(failure, "see the hypervisor's messages (domus dmesg)");
         return NULL;
     }
+    count = set.count;
+    domain_set_free(&set);
     number = hv_version(XENVER_version, NULL, 0);
     snprintf(version, sizeof(version), "%ld.%ld", number >> 16, number & 0xffff);
     hv_version(XENVER_compile_info, &compiled, sizeof(compiled));

@@ -38,21 +38,19 @@ static void report_progress(struct domain *domain, const char *step)
 /* The domain's number by its uuid: the builder may have been killed before it could tell. -1 if there is none. */
 static int find_by_uuid(const char *uuid)
 {
-    struct xen_domctl_getdomaininfo list[64];
-    uint32_t first = 0;
-    int count;
+    struct domain_set set;
+    int domid = -1;
 
-    while ((count = hv_domain_list(first, 64, list)) > 0) {
-        for (int i = 0; i < count; i++) {
-            char text[37];
+    domain_set_read(&set);
+    for (int i = 0; i < set.count && domid < 0; i++) {
+        char text[37];
 
-            host_format_uuid(list[i].handle, text);
-            if (list[i].domain != 0 && !strcmp(text, uuid))
-                return list[i].domain;
-        }
-        first = list[count - 1].domain + 1;
+        host_format_uuid(set.list[i].handle, text);
+        if (set.list[i].domain != 0 && !strcmp(text, uuid))
+            domid = set.list[i].domain;
     }
-    return -1;
+    domain_set_free(&set);
+    return domid;
 }
 
 /* Nothing is left of it. */
@@ -337,7 +335,7 @@ bool lifecycle_create(json_t *object, const struct creation *creation, struct fa
         config_free(config);
         return false;
     }
-    domain = domain_new(object, config);
+    domain = domain_new(object, config, true);
     domain->start_paused = creation->paused;
     domain->progress = creation->progress;
     domain->progress_context = creation->context;
@@ -391,29 +389,28 @@ static void guest_ended(struct domain *domain, unsigned int reason)
     }
 }
 
-static void check(struct domain *domain)
+static void check(struct domain *domain, const struct domain_set *set)
 {
-    struct xen_domctl_getdomaininfo info;
-    int rc;
+    const struct xen_domctl_getdomaininfo *info;
 
     if (domain->state != DOMAIN_RUNNING && domain->state != DOMAIN_PRESERVED)
         return;
-    rc = hv_domain_info(domain->domid, &info);
-    if (rc == -ESRCH || (rc == 0 && (info.flags & XEN_DOMINF_dying))) {
+    info = domain_set_find(set, domain->domid);
+    if (!info || (info->flags & XEN_DOMINF_dying)) {
         log_info("domain %s was destroyed by somebody else", domain->config->name);
         take_down(domain, DOMAIN_ENDING);
-    } else if (rc == 0 && (info.flags & XEN_DOMINF_shutdown) && domain->state == DOMAIN_RUNNING) {
-        guest_ended(domain, info.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask);
+    } else if ((info->flags & XEN_DOMINF_shutdown) && domain->state == DOMAIN_RUNNING) {
+        guest_ended(domain, info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask);
     }
 }
 
-void lifecycle_check(void)
+void lifecycle_check(const struct domain_set *set)
 {
     struct domain *domain, *next;
 
     for (domain = LIST_FIRST(&domains); domain; domain = next) {
         next = LIST_NEXT(domain, link);
-        check(domain);
+        check(domain, set);
     }
 }
 
@@ -433,6 +430,7 @@ static bool still_there(const struct domain *domain)
 
 static void recover(struct domain *domain)
 {
+    struct xen_domctl_getdomaininfo info;
     int rc;
 
     if (!still_there(domain)) {
@@ -440,7 +438,7 @@ static void recover(struct domain *domain)
 
         /* Its nodes may be left even so. */
         domain->domid = find_by_uuid(domain->config->uuid);
-        if (domain->domid < 0 && stale > 0)
+        if (domain->domid < 0 && stale > 0 && hv_domain_info(stale, &info) == -ESRCH)
             guest_store_remove(stale, domain->config->uuid);
         take_down(domain, domain->state == DOMAIN_RESTARTING ? DOMAIN_RESTARTING : DOMAIN_ENDING);
         return;
@@ -455,17 +453,21 @@ static void recover(struct domain *domain)
     if (rc)
         log_error("domain %s: its console cannot be taken up again: %s", domain->config->name, strerror(-rc));
     log_info("domain %s still runs as number %d", domain->config->name, domain->domid);
-    check(domain);
 }
 
 void lifecycle_recover(void)
 {
     struct domain *domain, *next;
+    struct domain_set set;
 
     for (domain = LIST_FIRST(&domains); domain; domain = next) {
         next = LIST_NEXT(domain, link);
         recover(domain);
     }
+    /* Guests may have ended meanwhile. */
+    if (domain_set_read(&set) == 0)
+        lifecycle_check(&set);
+    domain_set_free(&set);
 }
 
 int lifecycle_reap(uint32_t domid)

@@ -7,6 +7,7 @@
 #define DOMUSD_LIFECYCLE_H
 
 #include "domain.h"
+#include "domain_set.h"
 
 /* How a domain is to be made, and who is told what about it. */
 struct creation {
@@ -26,8 +27,8 @@ bool lifecycle_create(json_t *object, const struct creation *creation, struct fa
 /* Take a domain down, whatever it is doing; `domain->ended` is told when nothing is left. */
 void lifecycle_destroy(struct domain *domain);
 
-/* Look after domains whose state changed: the hypervisor said that some did. */
-void lifecycle_check(void);
+/* Look after domains whose state changed, as `set` shows. */
+void lifecycle_check(const struct domain_set *set);
 
 /* After a start of the daemon: go on with every domain where it stands. */
 void lifecycle_recover(void);

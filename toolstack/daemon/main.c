@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "api.h"
 #include "child.h"
 #include "daemon.h"
+#include "domain_set.h"
 #include "guest_store.h"
 #include "lib/hypercall.h"
 #include "lib/log.h"
@@ -123,14 +125,30 @@ static void load_modules(void)
     }
 }
 
+/* A thousand domains are some thousand files. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* --- the loop ---------------------------------------------------------------------------------------------------- */
 
 /* The hypervisor says that the state of some domain has changed. */
 static bool on_domain_event(void *context)
 {
+    struct domain_set set;
+
     (void)context;
-    store_check_domains();
-    lifecycle_check();
+    if (domain_set_read(&set) == 0) {
+        store_check_domains(&set);
+        lifecycle_check(&set);
+    }
+    domain_set_free(&set);
     return true;
 }
 
@@ -161,6 +179,7 @@ static bool start(void)
     if (!make_directories() || !take_lock())
         return false;
     forget_earlier_boots();
+    raise_file_limit();
     load_modules();
     rc = hv_open();
     if (rc) {

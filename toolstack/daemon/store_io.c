@@ -227,28 +227,25 @@ static void on_dirty(void *context)
 static void check_domain(void *context, struct store_conn *conn)
 {
     uint16_t domid = store_conn_domid(conn);
-    struct xen_domctl_getdomaininfo info;
+    const struct xen_domctl_getdomaininfo *info = domain_set_find(context, domid);
     bool *told;
-    int rc;
 
-    (void)context;
     if (domid == 0)
         return;
-    rc = hv_domain_info(domid, &info);
-    if (rc == -ESRCH || (rc == 0 && (info.flags & XEN_DOMINF_dying))) {
+    if (!info || (info->flags & XEN_DOMINF_dying)) {
         store_release(domid);
         return;
     }
     told = ring_shutdown_told(store_conn_user(conn));
-    if (rc == 0 && (info.flags & XEN_DOMINF_shutdown) && !*told) {
+    if ((info->flags & XEN_DOMINF_shutdown) && !*told) {
         *told = true;
         store_fire_special(the_store, "@releaseDomain");
     }
 }
 
-void store_check_domains(void)
+void store_check_domains(const struct domain_set *set)
 {
-    store_each_domain(the_store, check_domain, NULL);
+    store_each_domain(the_store, check_domain, (void *)set);
 }
 
 /* --- start ------------------------------------------------------------------------------------------------------- */

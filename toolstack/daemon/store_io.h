@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "domain_set.h"
+
 #define STORE_SOCKET_DIR "/run/xenstored"
 #define STORE_SOCKET STORE_SOCKET_DIR "/socket"
 
@@ -28,10 +30,7 @@ void store_release(uint16_t domid);
 /* Have a flush soon. */
 void store_io_flush_soon(void);
 
-/*
- * Look which of the connected domains are gone, dying or newly shut down, and tell watchers of @releaseDomain. Called
- * when the hypervisor says that a domain's state changed.
- */
-void store_check_domains(void);
+/* See in `set` which of the connected domains are gone, dying or newly shut down, and tell watchers of @releaseDomain. */
+void store_check_domains(const struct domain_set *set);
 
 #endif

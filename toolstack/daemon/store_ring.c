@@ -29,6 +29,7 @@
 struct ring {
     LIST_ENTRY(ring) link; /* of those to flush */
     bool to_flush;
+    bool stopped; /* broke the rules; waits for the client to reconnect */
     bool shutdown_told;
     uint16_t domid;
     int port;
@@ -62,8 +63,9 @@ static void reconnect(struct ring *ring)
 {
     struct xenstore_domain_interface *page = ring->page;
 
-    log_info("store: domain %u reconnects its ring", ring->domid);
+    log_debug("store: domain %u reconnects its ring", ring->domid);
     store_conn_reset(ring->conn);
+    ring->stopped = false;
     page->req_cons = page->req_prod = page->rsp_cons = page->rsp_prod = 0;
     page->error = XENSTORE_ERROR_NONE;
     __atomic_store_n(&page->connection, XENSTORE_CONNECTED, __ATOMIC_RELEASE);
@@ -72,8 +74,8 @@ static void reconnect(struct ring *ring)
 
 static void stop(struct ring *ring, uint32_t error, const char *reason)
 {
-    if (ring->page->error == XENSTORE_ERROR_NONE)
-        log_warn("store: ring of domain %u stopped: %s", ring->domid, reason);
+    log_warn("store: ring of domain %u stopped: %s", ring->domid, reason);
+    ring->stopped = true;
     ring->page->error = error;
     port_notify(ring->port);
 }
@@ -125,11 +127,12 @@ static bool on_notified(void *context)
 
     if (load_index(&ring->page->connection) == XENSTORE_RECONNECT)
         reconnect(ring);
-    if (!store_conn_dead(ring->conn)) {
-        if (!read_requests(ring))
-            stop(ring, XENSTORE_ERROR_RINGIDX, "impossible request indices");
+    if (ring->stopped)
+        return true;
+    if (read_requests(ring))
         ring_wake(ring);
-    }
+    else
+        stop(ring, XENSTORE_ERROR_RINGIDX, "impossible request indices");
     return true;
 }
 
@@ -139,6 +142,8 @@ static void flush(struct ring *ring)
     bool moved = false;
     uint32_t consumed = store_conn_consumed(ring->conn);
 
+    if (ring->stopped)
+        return;
     if (store_conn_dead(ring->conn)) {
         stop(ring, XENSTORE_ERROR_PROTO, "broke the protocol, or does not read its events");
         return;

@@ -122,7 +122,9 @@ void store_permit(struct store *store, const char *path, uint16_t owner, uint8_t
                   uint8_t peer_access)
 {
     struct perm perms[2] = { { .domid = owner, .access = others }, { .domid = peer, .access = peer_access } };
-    struct op op = { .type = OP_PERMS, .path = (char *)path, .perms = perms, .perm_count = 2 };
+    struct op op = {
+        .type = OP_PERMS, .path = (char *)path, .perms = perms, .perm_count = peer == owner ? 1 : 2,
+    };
 
     store_apply(store, NULL, &op);
 }

@@ -113,7 +113,9 @@ void store_put(struct store *store, const char *path, const char *format, ...) _
 /* NUL-terminated value, or NULL if there is no such node; valid until the store changes. */
 const char *store_get(struct store *store, const char *path);
 void store_remove(struct store *store, const char *path);
-/* `owner` owns it; everybody else has `others`, but domain `peer`, which has `peer_access`. */
+/*
+ * `owner` owns it; everybody else has `others`, but domain `peer`, which has `peer_access`, unless it is the owner.
+ */
 void store_permit(struct store *store, const char *path, uint16_t owner, uint8_t others, uint16_t peer,
                   uint8_t peer_access);
 /* The node at `path`, to look at its children; valid until the store changes. */
