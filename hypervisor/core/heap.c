@@ -101,6 +101,15 @@ static const struct ram_range *range_of(unsigned long frame)
     return low < nr_ranges && ranges[low].start <= frame ? &ranges[low] : NULL;
 }
 
+/* The later of two stamps of the TLB flush clock, of which stamps are the low 32 bits: one that is
+ * older than those can tell looks recent, here as in tlbflush_filter. */
+static u32 later_stamp(u32 a, u32 b)
+{
+    u32 now = tlbflush_current_time();
+
+    return now - a < now - b ? a : b;
+}
+
 /* Put a chunk on its list after merging it with all free buddies in the same state. */
 static void chunk_free(struct page_info *pg, unsigned int order, unsigned long flags, u32 stamp)
 {
@@ -115,10 +124,10 @@ static void chunk_free(struct page_info *pg, unsigned int order, unsigned long f
         if (buddy < range->start || buddy + size > range->end || !chunk_is_free(buddy_pg, order) ||
             (buddy_pg->count_info ^ flags) & CHUNK_DIRTY)
             break;
-        /* The later of two stamps, on a clock that wraps; one that is not stale has none. */
-        if ((chunk_remove(buddy_pg) & CHUNK_STALE) &&
-            (!(flags & CHUNK_STALE) || (s32)(buddy_pg->tlbflush_timestamp - stamp) > 0)) {
-            stamp = buddy_pg->tlbflush_timestamp;
+        if (chunk_remove(buddy_pg) & CHUNK_STALE) {
+            u32 theirs = buddy_pg->tlbflush_timestamp;
+
+            stamp = flags & CHUNK_STALE ? later_stamp(stamp, theirs) : theirs;
             flags |= CHUNK_STALE;
         }
         buddy_pg->tlbflush_timestamp = 0;
