@@ -193,12 +193,15 @@ static void set_traps(struct vcpu *v, const struct vcpu_guest_context *c)
     pv_update_entry_sp(v);
 }
 
-/* Only ring 3 and only flags that a guest may have: IRET loads the rest unchecked. */
+#define IOPL_SHIFT 12
+
+/* Only ring 3 and only flags that a guest may have: IRET loads the rest unchecked. The I/O privilege level is emulated. */
 static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     struct cpu_user_regs *regs = &v->arch.user_regs;
 
     *regs = c->user_regs;
+    v->arch.iopl = (regs->rflags & X86_EFLAGS_IOPL) >> IOPL_SHIFT;
     regs->error_code = 0;
     regs->entry_vector = 0;
     regs->cs |= 3;
@@ -269,7 +272,8 @@ void arch_get_info_guest(struct vcpu *v, struct vcpu_guest_context *c)
     c->user_regs.fs = v->arch.fs_sel;
     c->user_regs.gs = v->arch.gs_sel;
     /* As trap frames show it: IF is the inverse of the event mask, and the kernel's RPL is zero. */
-    c->user_regs.rflags &= ~(u64)X86_EFLAGS_IF;
+    c->user_regs.rflags &= ~(u64)(X86_EFLAGS_IF | X86_EFLAGS_IOPL);
+    c->user_regs.rflags |= (u64)v->arch.iopl << IOPL_SHIFT;
     if (!v->vcpu_info->evtchn_upcall_mask)
         c->user_regs.rflags |= X86_EFLAGS_IF;
     if (v->arch.flags & VF_KERNEL_MODE)
