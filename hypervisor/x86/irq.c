@@ -35,7 +35,7 @@ static DEFINE_PER_CPU(unsigned int, vectors_used);
 static DEFINE_PER_CPU(unsigned int, spurious_count);
 
 /* Guards irq_desc.allocated. */
-static DEFINE_SPINLOCK(alloc_lock, RANK_PIRQ);
+static DEFINE_SPINLOCK(alloc_lock, RANK_LEAF);
 
 struct irq_desc *irq_to_desc(unsigned int irq)
 {

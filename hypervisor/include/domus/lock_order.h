@@ -17,7 +17,7 @@ enum lock_rank {
     RANK_GRANT_MAPTRACK,    /* growth of one domain's maptrack table */
     RANK_GRANT_TABLE,       /* a domain's grant table (rwlock); two: lower domid first */
     RANK_GRANT_ENTRY,       /* one active grant entry */
-    RANK_PIRQ,              /* a domain's physical interrupts */
+    RANK_PIRQ,              /* PCI devices and their interrupts */
     RANK_EVENT_TABLE,       /* allocation of a domain's event channels, PIRQ bindings */
     RANK_PAGE_LOCK,         /* page-type state changes of one frame */
     RANK_PAGE_ALLOC,        /* d->page_alloc_lock: lists and counts of a domain's pages */
