@@ -535,7 +535,7 @@ void sched_cpu_online(void)
     cpupool_cpu_online(smp_processor_id());
 }
 
-void scheduler_init(void)
+void __init scheduler_init(void)
 {
     cpupool_init();
     domain_init_special();

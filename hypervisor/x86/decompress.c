@@ -115,7 +115,7 @@ int inflateEnd(struct z_stream *strm);
 
 /* ---- One function a format ---- */
 
-static const char *unpack_xz(const u8 *in, size_t in_len, u8 *out, size_t out_len)
+static const char *__init unpack_xz(const u8 *in, size_t in_len, u8 *out, size_t out_len)
 {
     uint64_t memlimit = UINT64_MAX;
     size_t in_pos = 0, out_pos = 0;
@@ -135,7 +135,7 @@ static const char *unpack_xz(const u8 *in, size_t in_len, u8 *out, size_t out_le
     }
 }
 
-static const char *unpack_zstd(const u8 *in, size_t in_len, u8 *out, size_t out_len)
+static const char *__init unpack_zstd(const u8 *in, size_t in_len, u8 *out, size_t out_len)
 {
     size_t n = ZSTD_decompress(out, out_len, in, in_len);
 
@@ -144,7 +144,7 @@ static const char *unpack_zstd(const u8 *in, size_t in_len, u8 *out, size_t out_
     return n == out_len ? NULL : "its zstd stream is shorter than announced";
 }
 
-static const char *unpack_gzip(const u8 *in, size_t in_len, u8 *out, size_t out_len)
+static const char *__init unpack_gzip(const u8 *in, size_t in_len, u8 *out, size_t out_len)
 {
     struct z_stream strm = {
         .next_in = in, .avail_in = (unsigned int)in_len, .next_out = out, .avail_out = (unsigned int)out_len,
@@ -173,7 +173,7 @@ static u32 read_le32(const u8 *p)
 }
 
 /* lz4's legacy frame: the magic number, then blocks, each after its compressed length. */
-static const char *unpack_lz4(const u8 *in, size_t in_len, u8 *out, size_t out_len)
+static const char *__init unpack_lz4(const u8 *in, size_t in_len, u8 *out, size_t out_len)
 {
     const u8 *end = in + in_len;
     size_t done = 0;

@@ -5,6 +5,8 @@
  */
 #include <asm/config.h>
 
+/* Libraries that unpack dom0's kernel: needed while booting alone. */
+#define BOOT_LIBRARIES *liblzma.a:* *libzstd.a:* *libz.a:* *liblz4.a:*
 #define SEGMENT_AT(name) AT(ADDR(name) - HV_VIRT_START)
 
 OUTPUT_FORMAT("elf64-x86-64")
@@ -13,6 +15,7 @@ ENTRY(start_multiboot)
 PHDRS
 {
     text PT_LOAD FLAGS(5);
+    init_text PT_LOAD FLAGS(5);
     rodata PT_LOAD FLAGS(4);
     note PT_NOTE FLAGS(4);
     data PT_LOAD FLAGS(6);
@@ -27,14 +30,21 @@ SECTIONS
         _stext = .;
         KEEP(*(.text.head))
         KEEP(*(.text.entry))
-        *(.text .text.* .init.text)
+        *(EXCLUDE_FILE(BOOT_LIBRARIES) .text EXCLUDE_FILE(BOOT_LIBRARIES) .text.*)
         _etext = .;
     } :text
 
     . = ALIGN(PAGE_SIZE);
+    /* Given back to the heap after boot, as .init.data below: mm_seal(). */
+    __start_init_text = ABSOLUTE(.);
+    .init.text : SEGMENT_AT(.init.text) {
+        *(.init.text .text .text.*)
+    } :init_text
+    . = ALIGN(PAGE_SIZE);
+    __end_init_text = .;
     .rodata : SEGMENT_AT(.rodata) {
         __start_rodata = .;
-        *(.rodata .rodata.* .init.rodata)
+        *(.rodata .rodata.*)
         . = ALIGN(8);
         __start_params = .;
         KEEP(*(params))
@@ -59,9 +69,20 @@ SECTIONS
     . = ALIGN(PAGE_SIZE);
     __end_rodata = .;
 
+    __start_init_data = ABSOLUTE(.);
+    .init.data : SEGMENT_AT(.init.data) {
+        *(.init.data .init.rodata)
+    } :data
+    . = ALIGN(PAGE_SIZE);
+    __end_init_data = .;
+
     .data : SEGMENT_AT(.data) {
+        __start_ro_after_init = .;
+        *(.data.ro_after_init)
+        . = ALIGN(PAGE_SIZE);
+        __end_ro_after_init = .;
         *(.data.page_aligned)
-        *(.data .data.rel .data.rel.* .data.read_mostly .data.ro_after_init .init.data)
+        *(.data .data.rel .data.rel.* .data.read_mostly)
         . = ALIGN(64);
         __percpu_start = .;
         *(.data.percpu)
@@ -111,6 +132,8 @@ SECTIONS
     .shstrtab 0 : { *(.shstrtab) }
 }
 
+NOCROSSREFS_TO(.init.text .text)
+NOCROSSREFS_TO(.init.data .text)
 ASSERT(_stext == _start, "the headers must come first")
 ASSERT(_end - _start < 0x3e00000, "the image does not fit the boot page tables")
 ASSERT(SIZEOF(.plt) == 0, "calls through a procedure linkage table")

@@ -18,11 +18,14 @@
 #include <asm/processor.h>
 #include <asm/pv_mm.h>
 
-extern char _start[], _etext[], __start_rodata[], __end_rodata[], _end[];
+extern char _start[], __start_rodata[], __end_rodata[], _end[];
+extern char __start_init_text[], __end_init_text[], __start_init_data[], __end_init_data[];
+extern char __start_ro_after_init[], __end_ro_after_init[];
 extern pte_t boot_l4[PTES_PER_PAGE];
 
 pte_t idle_l4[PTES_PER_PAGE] __aligned(PAGE_SIZE) __section(".bss.page_aligned");
 unsigned long max_page __ro_after_init;
+bool init_released;
 
 /*
  * Frames are known by granules of 128 MiB: a granule with any RAM has all its page_info; frames in it that are not RAM
@@ -320,6 +323,37 @@ void mm_free_boot_range(paddr_t start, paddr_t end)
     end &= PAGE_MASK;
     if (start < end)
         heap_init_range(maddr_to_mfn(start), maddr_to_mfn(end), true);
+}
+
+/* Changes the flags of a page in the direct map. Its table exists: next to the image it is mapped by small pages. */
+static void directmap_set_flags(const char *image_va, u64 flags)
+{
+    paddr_t maddr = virt_to_maddr(image_va);
+
+    pte_write(hv_pte((unsigned long)maddr_to_virt(maddr)), pte_from_maddr(maddr, flags));
+}
+
+/* Unmaps pages of the image; their content is not needed any more. */
+static void release_image_range(const char *start, const char *end)
+{
+    for (const char *va = start; va < end; va += PAGE_SIZE) {
+        pte_write(hv_pte((unsigned long)va), pte_empty());
+        directmap_set_flags(va, PAGE_HV_RW);
+    }
+}
+
+void mm_seal(void)
+{
+    for (const char *va = __start_ro_after_init; va < __end_ro_after_init; va += PAGE_SIZE) {
+        pte_write(hv_pte((unsigned long)va), pte_from_maddr(virt_to_maddr(va), PAGE_HV_RO));
+        directmap_set_flags(va, PAGE_HV_RO);
+    }
+    release_image_range(__start_init_text, __end_init_text);
+    release_image_range(__start_init_data, __end_init_data);
+    flush_all(FLUSH_TLB | FLUSH_TLB_GLOBAL);
+    init_released = true;
+    mm_free_boot_range(virt_to_maddr(__start_init_text), virt_to_maddr(__end_init_text));
+    mm_free_boot_range(virt_to_maddr(__start_init_data), virt_to_maddr(__end_init_data));
 }
 
 void init_hypervisor_l4_slots(pte_t *l4)

@@ -100,10 +100,19 @@ static void __init init_interrupts_and_time(void)
     time_init_cpu();
 }
 
-void start_hypervisor(u32 magic, u32 info)
+/* The end of booting: what ran so far is freed. */
+static void __noreturn finish_boot(void)
 {
-    struct domain *d;
+    boot_modules_free();
+    mm_seal();
+    console_give_to_dom0();
+    vga_end_boot();
+    (void)domain_unpause_by_controller(dom0);
+    reset_stack_and_jump(idle_loop);
+}
 
+void __init start_hypervisor(u32 magic, u32 info)
+{
     percpu_init_boot();
     sort_exception_table();
     cpu_stack[0] = cpu0_stack;
@@ -122,10 +131,6 @@ void start_hypervisor(u32 magic, u32 info)
     smp_boot_cpus();
     lock_checks_enable(true);
 
-    d = construct_dom0(&boot_info);
-    boot_modules_free();
-    console_give_to_dom0();
-    vga_end_boot();
-    (void)domain_unpause_by_controller(d);
-    reset_stack_and_jump(idle_loop);
+    construct_dom0(&boot_info);
+    reset_stack_and_jump(finish_boot);
 }

@@ -10,6 +10,7 @@
 #include <domus/string.h>
 #include <asm/current.h>
 #include <asm/machine.h>
+#include <asm/mm_init.h>
 #include <asm/processor.h>
 #include <asm/smp.h>
 #include <asm/symbols.h>
@@ -17,7 +18,7 @@
 
 extern const u32 symbol_count, symbol_address[], symbol_name[];
 extern const char symbol_text[];
-extern char _stext[], _etext[];
+extern char _stext[], _etext[], __start_init_text[], __end_init_text[];
 
 /* noreboot: halt after a panic, so that the console can be read. */
 static bool opt_noreboot;
@@ -30,6 +31,8 @@ PARAM_BOOL("noreboot", opt_noreboot);
 
 bool is_hypervisor_text(unsigned long addr)
 {
+    if (!init_released && addr >= (unsigned long)__start_init_text && addr < (unsigned long)__end_init_text)
+        return true;
     return addr >= (unsigned long)_stext && addr < (unsigned long)_etext;
 }
 
@@ -49,7 +52,7 @@ const char *symbol_lookup(unsigned long addr, unsigned long *offset, unsigned lo
             high = mid;
     }
     *offset = target - symbol_address[low];
-    *size = (low + 1 < symbol_count ? symbol_address[low + 1] : (u32)((unsigned long)_etext - HV_VIRT_START)) -
+    *size = (low + 1 < symbol_count ? symbol_address[low + 1] : (u32)((unsigned long)__end_init_text - HV_VIRT_START)) -
             symbol_address[low];
     return symbol_text + symbol_name[low];
 }

@@ -16,12 +16,12 @@ struct boot_info boot_info;
 static u8 rsdp_copy[64] __aligned(16);
 
 /* The loader's memory, while the boot page tables are in use. */
-static const void *loader_memory(u64 maddr)
+static const void *__init loader_memory(u64 maddr)
 {
     return maddr && maddr < GB(4) ? maddr_to_virt(maddr) : NULL;
 }
 
-static void copy_string(char *to, size_t size, u64 maddr)
+static void __init copy_string(char *to, size_t size, u64 maddr)
 {
     const char *from = loader_memory(maddr);
 
@@ -34,7 +34,7 @@ static void copy_string(char *to, size_t size, u64 maddr)
 }
 
 /* Loaders older than GRUB 2, and QEMU, put the name of the image before its arguments. */
-static void strip_image_name(char *cmdline)
+static void __init strip_image_name(char *cmdline)
 {
     size_t name = strcspn(cmdline, " \t");
     size_t args = name + strspn(cmdline + name, " \t");
@@ -42,7 +42,7 @@ static void strip_image_name(char *cmdline)
     memmove(cmdline, cmdline + args, strlen(cmdline + args) + 1);
 }
 
-static struct boot_module *add_module(u64 start, u64 end)
+static struct boot_module *__init add_module(u64 start, u64 end)
 {
     struct boot_module *module;
 
@@ -55,7 +55,7 @@ static struct boot_module *add_module(u64 start, u64 end)
     return module;
 }
 
-static void parse_multiboot1(const struct mb1_info *info)
+static void __init parse_multiboot1(const struct mb1_info *info)
 {
     bool names = true;
     const char *loader = info->flags & MB1_INFO_LOADER ? loader_memory(info->boot_loader_name) : NULL;
@@ -96,14 +96,14 @@ static void parse_multiboot1(const struct mb1_info *info)
     }
 }
 
-static void copy_rsdp(const void *rsdp, size_t len)
+static void __init copy_rsdp(const void *rsdp, size_t len)
 {
     len = min(len, sizeof(rsdp_copy));
     memcpy(rsdp_copy, rsdp, len);
     boot_info.rsdp = virt_to_maddr(rsdp_copy);
 }
 
-static void parse_multiboot2_mmap(const struct mb2_tag_mmap *mmap)
+static void __init parse_multiboot2_mmap(const struct mb2_tag_mmap *mmap)
 {
     const char *p = (const char *)(mmap + 1), *end = (const char *)mmap + mmap->size;
 
@@ -116,7 +116,7 @@ static void parse_multiboot2_mmap(const struct mb2_tag_mmap *mmap)
     }
 }
 
-static void parse_multiboot2(const struct mb2_info *info)
+static void __init parse_multiboot2(const struct mb2_info *info)
 {
     const char *p = (const char *)(info + 1), *end = (const char *)info + info->total_size;
 
@@ -155,7 +155,7 @@ static void parse_multiboot2(const struct mb2_info *info)
     }
 }
 
-static void parse_pvh(const struct hvm_start_info *info)
+static void __init parse_pvh(const struct hvm_start_info *info)
 {
     const struct hvm_modlist_entry *mod = loader_memory(info->modlist_paddr);
 
@@ -178,7 +178,7 @@ static void parse_pvh(const struct hvm_start_info *info)
     }
 }
 
-void boot_info_parse(u32 magic, u32 info)
+void __init boot_info_parse(u32 magic, u32 info)
 {
     const void *p = loader_memory(info);
 

@@ -139,7 +139,7 @@ start64:
 start64_boot_cpu:
     lea cpu0_stack + STACK_SIZE - CPU_INFO_RESERVE(%rip), %rsp
     xor %ebp, %ebp
-    call start_hypervisor
+    call *start_hypervisor_address(%rip)
     ud2
 
 start64_secondary:
@@ -174,6 +174,9 @@ no_long_mode_text:
 
     .data
     .balign 8
+/* Called through memory, since code that stays must not refer to code that is freed: the linker checks that. */
+start_hypervisor_address:
+    .quad start_hypervisor
 boot_gdt:
     .quad 0
     .quad 0x00cf9b000000ffff                /* 32-bit code */

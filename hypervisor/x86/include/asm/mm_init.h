@@ -13,6 +13,9 @@ void *boot_alloc(unsigned long nr_pages, unsigned long align);
 
 /* Builds the final page tables from e820, switches to them, and gives all free memory to the heap. */
 void mm_init(void);
+/* After boot: frees code and data of the image that only booting needs, and makes what it has set up read-only. */
+void mm_seal(void);
+extern bool init_released;
 /* Gives RAM pages back that were reserved while booting. */
 void mm_free_boot_range(paddr_t start, paddr_t end);
 
