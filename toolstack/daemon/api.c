@@ -29,6 +29,7 @@ struct session {
     struct waiter *waiter;
     struct domain *domain; /* that a new domain is, or NULL */
     bool wants_progress, handling;
+    bool at_end; /* the client sends no more, and may still wait for replies */
     const char *verb;
     char name[NAME_LENGTH_MAX + 1];
     int domid;
@@ -434,6 +435,27 @@ static void handle_line(struct session *session, const char *line)
 
 /* --- connections ------------------------------------------------------------------------------------------------- */
 
+static void on_written(struct bufferevent *connection, void *context)
+{
+    (void)connection;
+    session_free(context);
+}
+
+static void on_write_error(struct bufferevent *connection, short what, void *context)
+{
+    (void)connection;
+    (void)what;
+    session_free(context);
+}
+
+static void free_when_written(struct session *session)
+{
+    if (evbuffer_get_length(bufferevent_get_output(session->connection)) == 0)
+        session_free(session);
+    else
+        bufferevent_setcb(session->connection, NULL, on_written, on_write_error, session);
+}
+
 /* Handle lines until one has to wait. A request may be over before its handler returns: `handling` keeps this flat. */
 static void next_requests(struct session *session)
 {
@@ -453,6 +475,10 @@ static void next_requests(struct session *session)
         free(session);
         return;
     }
+    if (session->at_end && !session->waiter) {
+        free_when_written(session);
+        return;
+    }
     if (!session->waiter && evbuffer_get_length(input) >= LINE_MAX_BYTES) {
         failure_what(&failure, "cannot do what the request asks for");
         failure_why(&failure, "its line is longer than %u bytes", LINE_MAX_BYTES);
@@ -470,9 +496,15 @@ static void on_input(struct bufferevent *connection, void *context)
 
 static void on_gone(struct bufferevent *connection, short what, void *context)
 {
-    (void)connection;
-    (void)what;
-    session_free(context);
+    struct session *session = context;
+
+    if (!(what & BEV_EVENT_EOF)) {
+        session_free(session);
+        return;
+    }
+    session->at_end = true;
+    bufferevent_disable(connection, EV_READ);
+    next_requests(session);
 }
 
 static void on_connection(int fd, void *context)
