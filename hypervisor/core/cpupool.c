@@ -280,6 +280,8 @@ void cpupool_cpu_online(unsigned int cpu)
 
 void __init cpupool_init(void)
 {
+    INIT_LIST_HEAD(&pools);
+    free_pool.cpus = CPU_MASK_NONE;
     pool0 = xzalloc(struct cpupool);
     if (!pool0)
         panic("No memory for CPU pool 0");

@@ -179,10 +179,9 @@ void sched_recheck_cpu(struct vcpu *v)
     struct sched_unit *u = v->sched;
 
     if (vcpu_allowed_on(v, v->processor)) {
-        spin_unlock_irqrestore(&rq->lock, flags);
-        return;
-    }
-    if (rq->curr == v)
+        if (u->queued)
+            credit_tell_idler(rq, v);
+    } else if (rq->curr == v)
         cpu_raise_softirq(v->processor, SCHEDULE_SOFTIRQ);
     else if (!u->parked && !u->migrate) {
         if (u->queued)

@@ -347,13 +347,31 @@ static struct sched_unit *take_first(struct runqueue *rq, s_time_t now, s_time_t
     return NULL;
 }
 
+/* Fetches one that its cap lets run; those that it does not are parked. */
+static struct sched_unit *fetch_runnable(struct runqueue *rq, const int64_t *before, s_time_t now,
+                                         s_time_t *slice)
+{
+    struct vcpu *v;
+
+    while ((v = fetch(rq, before, now)) != NULL) {
+        s_time_t limit = cap_limit_slice(v, now, tslice(rq));
+
+        if (limit) {
+            *slice = limit;
+            return v->sched;
+        }
+        cap_park(v);
+    }
+    return NULL;
+}
+
 struct vcpu *credit_pick_next(struct runqueue *rq, struct vcpu *prev, s_time_t now,
                               s_time_t *slice)
 {
     struct sched_unit *p = prev->sched, *u;
     s_time_t limit = rq->curr_start + MICROSECS(rq->pool->ratelimit_us), cap_slice;
     bool yielding = p->yielding;
-    struct vcpu *fetched;
+    struct sched_unit *fetched;
     int64_t key;
 
     *slice = tslice(rq);
@@ -376,23 +394,17 @@ struct vcpu *credit_pick_next(struct runqueue *rq, struct vcpu *prev, s_time_t n
         else
             u = p;
     }
-    if (!u) {
-        fetched = fetch(rq, NULL, now);
-        if (!fetched || !cap_limit_slice(fetched, now, *slice)) {
-            if (fetched)
-                cap_park(fetched);
-            return NULL;
-        }
-        u = fetched->sched;
-    } else if (!cpumask_empty(&rq->pool->overloaded)) {
-        key = u->node.key;
-        fetched = fetch(rq, &key, now);
-        if (fetched && cap_limit_slice(fetched, now, *slice)) {
+    if (!u || !cpumask_empty(&rq->pool->overloaded)) {
+        if (u)
+            key = u->node.key;
+        fetched = fetch_runnable(rq, u ? &key : NULL, now, slice);
+        if (fetched && u)
             insert(rq, u);
-            u = fetched->sched;
-        } else if (fetched)
-            cap_park(fetched);
+        if (fetched)
+            u = fetched;
     }
+    if (!u)
+        return NULL;
 
     /* The queue's time is that of the one furthest behind; it does not go back. */
     key = rq->nr_queued ? vt_earlier(u->node.key, rq->first_key) : u->node.key;

@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler on simulated CPUs: shares by weight, caps, affinity, wake-ups, pools, and a random
+ * walk over all that changes a vCPU's state.
+ */
+#include "unit.h"
+
+#include <asm/current.h>
+#include <domus/arch.h>
+#include <domus/event.h>
+#include <domus/keyhandler.h>
+#include <domus/sched.h>
+#include <domus/softirq.h>
+#include <domus/tasklet.h>
+#include <domus/xmalloc.h>
+#include <sim.h>
+#include "../../hypervisor/core/sched_queue.h"
+
+#define MAX_DOMAINS 40
+
+/* ---- What the scheduler wants of the rest of the hypervisor ---- */
+
+struct domain *dom0, *idle_domain;
+LIST_HEAD(domain_list);
+DEFINE_RWLOCK(domlist_lock, RANK_DOMLIST);
+static struct domain *domain[MAX_DOMAINS];
+static unsigned int nr_domains, moved;
+
+void register_keyhandler(char key, keyhandler_fn *fn, const char *desc)
+{
+    (void)key;
+    (void)fn;
+    (void)desc;
+}
+
+static void nothing(void *data)
+{
+    (void)data;
+}
+
+struct vcpu *vcpu_create(struct domain *d, unsigned int id)
+{
+    struct vcpu *v = xzalloc(struct vcpu);
+
+    v->vcpu_id = id;
+    v->domain = d;
+    d->vcpu[id] = v;
+    if (d != idle_domain)
+        set_bit(VPF_DOWN, &v->pause_flags);
+    assert_int_equal(sched_init_vcpu(v), 0);
+    init_timer(&v->singleshot_timer, nothing, v, v->processor);
+    init_timer(&v->periodic_timer, nothing, v, v->processor);
+    init_timer(&v->poll_timer, nothing, v, v->processor);
+    return v;
+}
+
+static struct domain *make_domain(domid_t id, unsigned int vcpus)
+{
+    struct domain *d = xzalloc(struct domain);
+
+    d->domain_id = id;
+    atomic_set(&d->refcnt, 1);
+    d->vcpu = xzalloc_array(struct vcpu *, vcpus);
+    d->max_vcpus = vcpus;
+    return d;
+}
+
+void domain_init_special(void)
+{
+    idle_domain = make_domain(DOMID_IDLE, NR_CPUS);
+}
+
+void domain_keys_init(void) { }
+void domain_pause(struct domain *d)
+{
+    struct vcpu *v;
+
+    atomic_inc(&d->pause_count);
+    for_each_vcpu(d, v)
+        vcpu_sleep_nosync(v);
+    sim_settle();
+}
+
+void domain_unpause(struct domain *d)
+{
+    struct vcpu *v;
+
+    if (!atomic_dec_and_test(&d->pause_count))
+        return;
+    for_each_vcpu(d, v)
+        vcpu_wake(v);
+}
+
+struct domain *get_domain_by_id(domid_t id) { return id && id <= nr_domains ? domain[id - 1] : NULL; }
+struct domain *get_remote_domain(domid_t id, int *err) { *err = -ESRCH; (void)id; return NULL; }
+void put_domain(struct domain *d) { (void)d; }
+void domain_shutdown(struct domain *d, int reason) { (void)d; (void)reason; }
+void evtchn_move_pirqs(struct vcpu *v) { moved += v != NULL; }
+bool vcpu_events_pending(const struct vcpu *v) { (void)v; return false; }
+static bool port_pending;
+bool evtchn_port_valid(const struct domain *d, unsigned int port) { (void)d; return port < 10; }
+bool evtchn_port_pending(const struct domain *d, unsigned int port)
+{
+    (void)d;
+    return port == 3 && port_pending;
+}
+void vcpu_periodic_tick(struct vcpu *v) { (void)v; }
+unsigned long arch_copy_to_guest(void *g, const void *s, size_t n) { memcpy(g, s, n); return 0; }
+unsigned long arch_copy_from_guest(void *d, const void *g, size_t n) { memcpy(d, g, n); return 0; }
+unsigned long arch_clear_guest(void *g, size_t n) { memset(g, 0, n); return 0; }
+
+/* ---- A machine ---- */
+
+static void start(unsigned int cpus)
+{
+    sim_start(cpus);
+    nr_domains = 0;
+    moved = 0;
+    INIT_LIST_HEAD(&domain_list);
+    timer_init();
+    tasklet_subsys_init();
+    memset(idle_vcpu, 0, sizeof(idle_vcpu));
+    scheduler_init();
+    for (unsigned int cpu = 0; cpu < cpus; cpu++) {
+        if (cpu)
+            assert_int_equal(sched_cpu_prepare(cpu), 0);
+        sim_on_cpu(cpu);
+        set_current(idle_vcpu[cpu]);
+        sched_cpu_online();
+    }
+    sim_settle();
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    for (unsigned int i = 0; i < nr_domains; i++) {
+        struct domain *d = domain[i];
+        struct vcpu *v;
+
+        domain_pause(d);
+        for_each_vcpu(d, v) {
+            assert_false(v->is_running);
+            sched_destroy_vcpu(v);
+            xfree(v);
+        }
+        sched_destroy_domain(d);
+        xfree(d->vcpu);
+        xfree(d);
+    }
+    for (unsigned int i = 0; i < NR_CPUS; i++)
+        if (idle_domain->vcpu[i]) {
+            sched_destroy_vcpu(idle_domain->vcpu[i]);
+            xfree(idle_domain->vcpu[i]);
+        }
+    xfree(idle_domain->vcpu);
+    xfree(idle_domain);
+    xfree(pool0);
+    return 0;
+}
+
+/* A domain whose vCPUs compute without end. */
+static struct domain *hogs(unsigned int vcpus, unsigned int weight, unsigned int cap)
+{
+    struct xen_domctl_scheduler_op op = {
+        .sched_id = XEN_SCHEDULER_CREDIT, .cmd = XEN_DOMCTL_SCHEDOP_putinfo,
+        .u.credit = { .weight = (uint16_t)weight, .cap = (uint16_t)cap },
+    };
+    struct domain *d = make_domain((domid_t)(nr_domains + 1), vcpus);
+
+    assert_int_equal(sched_init_domain(d, 0), 0);
+    list_add_tail(&d->list, &domain_list);
+    domain[nr_domains++] = d;
+    for (unsigned int i = 0; i < vcpus; i++)
+        vcpu_create(d, i);
+    assert_int_equal(sched_adjust_domain(d, &op), 0);
+    for (unsigned int i = 0; i < vcpus; i++) {
+        clear_bit(VPF_DOWN, &d->vcpu[i]->pause_flags);
+        vcpu_wake(d->vcpu[i]);
+    }
+    return d;
+}
+
+static double used_ms(const struct domain *d)
+{
+    struct vcpu *v;
+    uint64_t ns = 0;
+
+    for_each_vcpu(d, v)
+        ns += vcpu_cpu_time(v);
+    return (double)ns / 1e6;
+}
+
+static void run_ms(unsigned int ms)
+{
+    sim_run_until(NOW() + MILLISECS(ms));
+}
+
+/* Within so many percent. */
+static void assert_near(double value, double wanted, double percent)
+{
+    if (value < wanted * (1 - percent / 100) || value > wanted * (1 + percent / 100))
+        fail_msg("%.1f instead of %.1f (+-%.1f %%)", value, wanted, percent);
+}
+
+/* ---- Shares ---- */
+
+static void equal_vcpus_share_equally(void **state)
+{
+    struct domain *d[16];
+
+    (void)state;
+    start(2);
+    for (int i = 0; i < 16; i++)
+        d[i] = hogs(1, 256, 0);
+    run_ms(16000);
+    for (int i = 0; i < 16; i++)
+        assert_near(used_ms(d[i]), 2000, 3);
+}
+
+static void shares_follow_weights(void **state)
+{
+    static const unsigned int weight[16] = { 64, 64, 128, 128, 256, 256, 256, 256,
+                                             256, 256, 512, 512, 512, 512, 512, 1024 };
+    struct domain *d[16];
+    double sum = 0;
+
+    (void)state;
+    start(2);
+    for (int i = 0; i < 16; i++) {
+        d[i] = hogs(1, weight[i], 0);
+        sum += weight[i];
+    }
+    run_ms(30000);
+    for (int i = 0; i < 16; i++)
+        assert_near(used_ms(d[i]), 60000 * weight[i] / sum, 4);
+}
+
+static void odd_number_shares_equally(void **state)
+{
+    struct domain *d[3];
+
+    (void)state;
+    start(2);
+    for (int i = 0; i < 3; i++)
+        d[i] = hogs(1, 256, 0);
+    run_ms(9000);
+    for (int i = 0; i < 3; i++)
+        assert_near(used_ms(d[i]), 6000, 3);
+}
+
+/* A domain's share does not grow with its number of vCPUs. */
+static void weight_is_the_domains(void **state)
+{
+    struct domain *one, *four;
+
+    (void)state;
+    start(1);
+    one = hogs(1, 256, 0);
+    four = hogs(4, 256, 0);
+    run_ms(10000);
+    assert_near(used_ms(one), 5000, 3);
+    assert_near(used_ms(four), 5000, 3);
+}
+
+/* One vCPU cannot use more than one CPU, whatever its weight: the others share the rest. */
+static void too_much_weight_starves_nobody(void **state)
+{
+    struct domain *big, *a, *b;
+
+    (void)state;
+    start(2);
+    big = hogs(1, 65535, 0);
+    a = hogs(1, 256, 0);
+    b = hogs(1, 256, 0);
+    run_ms(10000);
+    assert_near(used_ms(big), 10000, 2);
+    assert_near(used_ms(a), 5000, 4);
+    assert_near(used_ms(b), 5000, 4);
+}
+
+static void no_cpu_idles_while_someone_waits(void **state)
+{
+    double sum = 0;
+
+    (void)state;
+    start(4);
+    for (int i = 0; i < 7; i++)
+        (void)hogs(1, 256, 0);
+    run_ms(5000);
+    for (unsigned int i = 0; i < nr_domains; i++)
+        sum += used_ms(domain[i]);
+    assert_near(sum, 20000, 0.1);
+}
+
+/* ---- Caps ---- */
+
+static void cap_limits_an_idle_machine(void **state)
+{
+    struct domain *d, *two;
+
+    (void)state;
+    start(2);
+    d = hogs(1, 256, 25);
+    run_ms(6000);
+    assert_near(used_ms(d), 1500, 3);
+    two = hogs(2, 256, 120);
+    run_ms(6000);
+    assert_near(used_ms(two), 7200, 3);
+    assert_near(used_ms(d), 3000, 3);
+}
+
+static void cap_taken_away_frees(void **state)
+{
+    struct xen_domctl_scheduler_op op = {
+        .sched_id = XEN_SCHEDULER_CREDIT, .cmd = XEN_DOMCTL_SCHEDOP_putinfo,
+    };
+    struct domain *d;
+
+    (void)state;
+    start(1);
+    d = hogs(1, 256, 10);
+    run_ms(1000);
+    assert_near(used_ms(d), 100, 10);
+    assert_int_equal(sched_adjust_domain(d, &op), 0);
+    run_ms(1000);
+    assert_near(used_ms(d), 1100, 3);
+}
+
+static void parameters_are_checked(void **state)
+{
+    struct xen_domctl_scheduler_op op = { .sched_id = XEN_SCHEDULER_CREDIT };
+    struct domain *d;
+
+    (void)state;
+    start(1);
+    d = hogs(1, 300, 50);
+    op.cmd = XEN_DOMCTL_SCHEDOP_getinfo;
+    assert_int_equal(sched_adjust_domain(d, &op), 0);
+    assert_int_equal(op.u.credit.weight, 300);
+    assert_int_equal(op.u.credit.cap, 50);
+    op.cmd = XEN_DOMCTL_SCHEDOP_putinfo;
+    op.u.credit.cap = 101;
+    assert_int_equal(sched_adjust_domain(d, &op), -EINVAL);
+    op.sched_id = XEN_SCHEDULER_CREDIT2;
+    assert_int_equal(sched_adjust_domain(d, &op), -EINVAL);
+}
+
+/* ---- Waking ---- */
+
+static struct vcpu *sleeper;
+static struct timer alarm_timer;
+static s_time_t woken_at, worst_delay;
+
+static void wake_sleeper(void *data)
+{
+    (void)data;
+    woken_at = NOW();
+    vcpu_unblock(sleeper);
+}
+
+static void sleep_again(void *data)
+{
+    (void)data;
+    set_bit(VPF_BLOCKED, &sleeper->pause_flags);
+    vcpu_sleep_nosync(sleeper);
+    set_timer(&alarm_timer, NOW() + MILLISECS(20));
+}
+
+static struct timer work_timer;
+
+static void note_switch(unsigned int cpu, struct vcpu *prev, struct vcpu *next)
+{
+    (void)cpu;
+    (void)prev;
+    if (next == sleeper && woken_at) {
+        worst_delay = max(worst_delay, NOW() - woken_at);
+        woken_at = 0;
+        set_timer(&work_timer, NOW() + MILLISECS(1));
+    }
+}
+
+/* Who sleeps most of the time runs soon after it is woken, against any number that compute. */
+static void woken_runs_soon(void **state)
+{
+    struct domain *d;
+
+    (void)state;
+    start(2);
+    for (int i = 0; i < 8; i++)
+        (void)hogs(1, 256, 0);
+    d = hogs(1, 256, 0);
+    sleeper = d->vcpu[0];
+    worst_delay = woken_at = 0;
+    init_timer(&alarm_timer, wake_sleeper, NULL, 0);
+    init_timer(&work_timer, sleep_again, NULL, 1);
+    sim_switched = note_switch;
+    sleep_again(NULL);
+    run_ms(500);        /* until all have had their first turns */
+    worst_delay = 0;
+    run_ms(5000);
+    sim_switched = NULL;
+    kill_timer(&alarm_timer);
+    kill_timer(&work_timer);
+    if (worst_delay > MILLISECS(2))
+        fail_msg("worst delay %ld ns", worst_delay);
+    assert_true(used_ms(d) > 150);
+}
+
+static void yield_lets_another_go(void **state)
+{
+    struct vcpu *first;
+
+    (void)state;
+    start(1);
+    (void)hogs(1, 256, 0);
+    (void)hogs(1, 256, 0);
+    run_ms(3);
+    first = sim_curr(0);
+    sim_on_cpu(0);
+    vcpu_yield();
+    sim_settle();
+    assert_ptr_not_equal(sim_curr(0), first);
+}
+
+/* ---- Polling ---- */
+
+static long poll(struct vcpu *v, evtchn_port_t *ports, unsigned int nr, uint64_t timeout)
+{
+    struct sched_poll p = { .nr_ports = nr, .timeout = timeout };
+    long rc;
+
+    set_xen_guest_handle_raw(p.ports, ports);
+    sim_on_cpu(v->processor);
+    assert_ptr_equal(current, v);
+    rc = do_sched_op(SCHEDOP_poll, (guest_ptr_t)&p);
+    sim_settle();
+    return rc;
+}
+
+static void poll_waits_for_its_ports(void **state)
+{
+    evtchn_port_t ports[2] = { 3, 4 }, bad = 99;
+    struct domain *d;
+    struct vcpu *v;
+
+    (void)state;
+    start(1);
+    d = hogs(1, 256, 0);
+    v = d->vcpu[0];
+    sim_settle();
+
+    port_pending = true;
+    assert_int_equal(poll(v, ports, 2, 0), 0);
+    assert_true(v->is_running);
+    assert_int_equal(poll(v, &bad, 1, 0), -EINVAL);
+    assert_int_equal(poll(v, ports, 129, 0), -EINVAL);
+    assert_true(v->is_running);
+    assert_int_equal(atomic_read(&d->nr_polling), 0);
+
+    port_pending = false;
+    assert_int_equal(poll(v, ports, 1, 0), 0);
+    assert_false(v->is_running);
+    sched_poll_notify(d, 4);
+    sim_settle();
+    assert_false(v->is_running);
+    sched_poll_notify(d, 3);
+    sim_settle();
+    assert_true(v->is_running);
+
+    assert_int_equal(poll(v, ports, 2, 0), 0);
+    sched_poll_notify(d, 4);
+    sim_settle();
+    assert_true(v->is_running);
+    assert_int_equal(atomic_read(&d->nr_polling), 0);
+}
+
+/* ---- Affinity and pools ---- */
+
+static void pinned_stays(void **state)
+{
+    cpumask_t one = cpumask_of(1), none = CPU_MASK_NONE;
+    struct domain *d;
+
+    (void)state;
+    start(4);
+    d = hogs(3, 256, 0);
+    run_ms(50);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(vcpu_set_hard_affinity(d->vcpu[i], &one), 0);
+    assert_int_equal(vcpu_set_hard_affinity(d->vcpu[0], &none), -EINVAL);
+    run_ms(3000);
+    assert_near(used_ms(d), 3 * 50 + 3000, 2);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(d->vcpu[i]->processor, 1);
+        assert_near((double)vcpu_cpu_time(d->vcpu[i]) / 1e6, 1050, 4);
+    }
+    assert_true(is_idle_vcpu(sim_curr(0)));
+}
+
+static void pin_override_is_undone(void **state)
+{
+    struct domain *d;
+
+    (void)state;
+    start(2);
+    d = hogs(1, 256, 0);
+    assert_int_equal(vcpu_pin_override(d->vcpu[0], -1), -EINVAL);
+    assert_int_equal(vcpu_pin_override(d->vcpu[0], 7), -EINVAL);
+    assert_int_equal(vcpu_pin_override(d->vcpu[0], 1), 0);
+    assert_int_equal(vcpu_pin_override(d->vcpu[0], 0), -EBUSY);
+    run_ms(100);
+    assert_ptr_equal(sim_curr(1), d->vcpu[0]);
+    assert_int_equal(vcpu_pin_override(d->vcpu[0], -1), 0);
+    assert_int_equal(cpumask_weight(&d->vcpu[0]->hard_affinity), NR_CPUS);
+}
+
+static int pool_op(uint32_t op, uint32_t pool, uint32_t value)
+{
+    struct xen_sysctl_cpupool_op u = {
+        .op = op, .cpupool_id = pool, .sched_id = XEN_SCHEDULER_CREDIT, .cpu = value, .domid = value,
+    };
+    struct vcpu *saved = current;
+    int rc;
+
+    set_current(idle_vcpu[smp_processor_id()]);     /* as if by another domain */
+    rc = cpupool_do_sysctl(&u);
+    set_current(saved);
+    return rc;
+}
+
+static void pools_divide_the_cpus(void **state)
+{
+    struct domain *a, *b;
+
+    (void)state;
+    start(3);
+    a = hogs(2, 256, 0);
+    b = hogs(2, 256, 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_CREATE, 5, 0), 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_CREATE, 5, 0), -EEXIST);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 5, 2), -ENODEV);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 2), 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 5, b->domain_id), -EBUSY);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 5, 2), 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 5, b->domain_id), 0);
+    run_ms(1000);
+    assert_near(used_ms(a), 2000, 1);
+    assert_near(used_ms(b), 1000, 1);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 5, 2), -EBUSY);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 5, 0), -EBUSY);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 9, 0), -ENOENT);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 0, b->domain_id), 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 5, 0), 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 0, 2), 0);
+    run_ms(1000);
+    assert_near(used_ms(a) + used_ms(b), 6000, 1);
+}
+
+/* ---- Everything at once ---- */
+
+/* Each runnable vCPU is in one place, and no CPU idles while it could run one that waits. */
+static void check_invariants(unsigned int cpus)
+{
+    for (unsigned int n = 0; n < nr_domains; n++) {
+        struct vcpu *v;
+
+        for_each_vcpu(domain[n], v) {
+            struct runqueue *rq = cpu_rq(v->processor);
+            bool runs = rq->curr == v;
+
+            assert_int_equal(runs, sim_curr(v->processor) == v);
+            assert_int_equal(runs + v->sched->queued + v->sched->parked, vcpu_runnable(v));
+            assert_int_equal(v->is_running, runs);
+            if (v->sched->queued)
+                for (unsigned int cpu = 0; cpu < cpus; cpu++)
+                    assert_false(is_idle_vcpu(sim_curr(cpu)) && vcpu_allowed_on(v, cpu));
+            if (vcpu_runnable(v) && !v->sched->parked)
+                assert_true(vcpu_allowed_on(v, v->processor));
+        }
+    }
+}
+
+static void random_walk(void **state)
+{
+    enum { CPUS = 4 };
+    uint64_t seed = 17;
+
+    (void)state;
+    start(CPUS);
+    for (unsigned int i = 0; i < 6; i++)
+        (void)hogs(1 + i % 3, 100 + 100 * i, i == 5 ? 60 : 0);
+    for (int step = 0; step < 30000; step++) {
+        struct domain *d = domain[random_below(&seed, nr_domains)];
+        struct vcpu *v = d->vcpu[random_below(&seed, d->max_vcpus)];
+        cpumask_t mask = CPU_MASK_NONE;
+
+        sim_on_cpu(random_below(&seed, CPUS));
+        switch (random_below(&seed, 7)) {
+        case 0:
+        case 1:
+            set_bit(VPF_BLOCKED, &v->pause_flags);
+            vcpu_sleep_nosync(v);
+            break;
+        case 2:
+        case 3:
+            vcpu_unblock(v);
+            break;
+        case 4:
+            atomic_inc(&v->pause_count);
+            vcpu_sleep_nosync(v);
+            if (random_below(&seed, 2))
+                sim_settle();
+            if (atomic_dec_and_test(&v->pause_count))
+                vcpu_wake(v);
+            break;
+        case 5:
+            mask.bits[0] = 1 + random_below(&seed, (1u << CPUS) - 1);
+            assert_int_equal(vcpu_set_hard_affinity(v, &mask), 0);
+            break;
+        default:
+            if (!is_idle_vcpu(current))
+                vcpu_yield();
+        }
+        if (random_below(&seed, 3)) {
+            sim_run_until(NOW() + random_below(&seed, 3000000));
+            sim_settle();
+            check_invariants(CPUS);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(equal_vcpus_share_equally, finish),
+        cmocka_unit_test_teardown(shares_follow_weights, finish),
+        cmocka_unit_test_teardown(odd_number_shares_equally, finish),
+        cmocka_unit_test_teardown(weight_is_the_domains, finish),
+        cmocka_unit_test_teardown(too_much_weight_starves_nobody, finish),
+        cmocka_unit_test_teardown(no_cpu_idles_while_someone_waits, finish),
+        cmocka_unit_test_teardown(cap_limits_an_idle_machine, finish),
+        cmocka_unit_test_teardown(cap_taken_away_frees, finish),
+        cmocka_unit_test_teardown(parameters_are_checked, finish),
+        cmocka_unit_test_teardown(woken_runs_soon, finish),
+        cmocka_unit_test_teardown(yield_lets_another_go, finish),
+        cmocka_unit_test_teardown(poll_waits_for_its_ports, finish),
+        cmocka_unit_test_teardown(pinned_stays, finish),
+        cmocka_unit_test_teardown(pin_override_is_undone, finish),
+        cmocka_unit_test_teardown(pools_divide_the_cpus, finish),
+        cmocka_unit_test_teardown(random_walk, finish),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
