@@ -29,11 +29,6 @@ static DEFINE_PER_CPU(struct pte *, window);
 #define DESC_TSS_AVAILABLE 0x89UL
 #define DESC_LDT           0x82UL
 
-struct tss64 *cpu_tss(unsigned int cpu)
-{
-    return &per_cpu(tss, cpu);
-}
-
 void *percpu_stub_page(unsigned int cpu)
 {
     return per_cpu(stub_page, cpu);

@@ -13,7 +13,7 @@ struct e820_map e820, machine_e820;
 
 static struct e820_map raw __initdata;
 
-/* mem=: use no RAM above this address; 0: all. */
+/* mem=: use no RAM above this address, but for what the boot loader has put there; 0: all. */
 static u64 opt_mem;
 PARAM_SIZE("mem", opt_mem);
 
@@ -66,9 +66,18 @@ static void append(struct e820_map *map, paddr_t start, paddr_t end, u32 type)
         map->range[map->nr++] = (struct e820_range){ start, end, type };
 }
 
-void __init e820_sanitise(void)
+static paddr_t __init ram_limit(void)
 {
     paddr_t limit = opt_mem ? opt_mem & PAGE_MASK : ~0UL;
+
+    for (unsigned int i = 0; i < boot_info.nr_modules; i++)
+        limit = max(limit, PFN_UP(boot_info.module[i].start + boot_info.module[i].size) << PAGE_SHIFT);
+    return limit;
+}
+
+void __init e820_sanitise(void)
+{
+    paddr_t limit = ram_limit();
 
     for (paddr_t start = 0, end; (end = raw_next_boundary(start)) != 0; start = end) {
         u32 type = raw_type_at(start);
@@ -98,17 +107,6 @@ bool e820_all_of_type(paddr_t start, paddr_t end, u32 type)
         start = r->end;
     }
     return start >= end;
-}
-
-bool e820_any_of_type(paddr_t start, paddr_t end, u32 type)
-{
-    for (unsigned int i = 0; i < e820.nr; i++) {
-        const struct e820_range *r = &e820.range[i];
-
-        if (r->type == type && r->start < end && start < r->end)
-            return true;
-    }
-    return false;
 }
 
 void e820_print(const char *title, const struct e820_map *map)

@@ -62,7 +62,7 @@ void flush_area_local(unsigned long va, unsigned int flags)
         flush_tlb_one_local(va);
     else if (flags & FLUSH_TLB_GLOBAL)
         flush_tlb_all_local();
-    else if (flags & (FLUSH_TLB | FLUSH_ROOT_PGTBL))
+    else if (flags & FLUSH_TLB)
         flush_tlb_local();
 }
 

@@ -58,8 +58,8 @@ static void __init print_banner(void)
 static void __init init_console(u32 magic, u32 info)
 {
     boot_info_parse(magic, info);
-    e820_sanitise();
     cmdline_parse(boot_info.cmdline);
+    e820_sanitise();
     serial_init();
     cpu_identify_boot();
     print_banner();

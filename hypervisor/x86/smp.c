@@ -261,14 +261,6 @@ void on_selected_cpus(const cpumask_t *mask, void (*fn)(void *arg), void *arg, b
     }
 }
 
-void smp_call_function(void (*fn)(void *arg), void *arg, bool wait)
-{
-    cpumask_t others = cpu_online_map;
-
-    __cpumask_clear_cpu(smp_processor_id(), &others);
-    on_selected_cpus(&others, fn, arg, wait);
-}
-
 void smp_call_function_interrupt(void)
 {
     unsigned int cpu = smp_processor_id();

@@ -54,7 +54,6 @@ void e820_add(paddr_t start, u64 size, u32 type);
 void e820_sanitise(void);
 /* Whether [start, end) lies within ranges of this type. */
 bool e820_all_of_type(paddr_t start, paddr_t end, u32 type);
-bool e820_any_of_type(paddr_t start, paddr_t end, u32 type);
 void e820_print(const char *title, const struct e820_map *map);
 
 /* Fills boot_info and the raw map; called with the boot page tables, all below 4 GiB mapped. */

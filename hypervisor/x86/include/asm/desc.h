@@ -55,7 +55,6 @@ int desc_prepare_cpu(unsigned int cpu);
 void desc_init_cpu(unsigned int cpu);
 /* Points this CPU's LDTR to nr entries at LDT_VIRT; 0: no LDT. */
 void load_ldt(unsigned int nr_entries);
-struct tss64 *cpu_tss(unsigned int cpu);
 /* Page-table entries of cpu's window: PERCPU_WINDOW_PTES from PERCPU_WINDOW(cpu) on. Whoever changes one flushes it. */
 struct pte;
 struct pte *percpu_window_ptes(unsigned int cpu);

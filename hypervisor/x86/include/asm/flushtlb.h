@@ -13,7 +13,6 @@
 #define FLUSH_TLB_GLOBAL (1u << 1)   /* global ones as well */
 #define FLUSH_CACHE      (1u << 2)   /* write back and drop caches */
 #define FLUSH_VA         (1u << 3)   /* of address va alone, global or not */
-#define FLUSH_ROOT_PGTBL (1u << 4)   /* its own copy of the fourth level, if it has one: reload CR3 */
 
 /* On this CPU. */
 void flush_tlb_local(void);                     /* not global */

@@ -20,12 +20,6 @@ void smp_boot_cpus(void);
  * interrupt context elsewhere. With wait, returns when all have. Interrupts on, or no other CPU in mask.
  */
 void on_selected_cpus(const cpumask_t *mask, void (*fn)(void *arg), void *arg, bool wait);
-static inline void on_each_cpu(void (*fn)(void *arg), void *arg, bool wait)
-{
-    on_selected_cpus(&cpu_online_map, fn, arg, wait);
-}
-/* All but this one. */
-void smp_call_function(void (*fn)(void *arg), void *arg, bool wait);
 /* Serves CALL_FUNCTION_VECTOR, after its EOI. */
 void smp_call_function_interrupt(void);
 
