@@ -6,124 +6,17 @@
 #include "unit.h"
 
 #include <asm/current.h>
-#include <domus/arch.h>
-#include <domus/event.h>
-#include <domus/keyhandler.h>
 #include <domus/sched.h>
-#include <domus/softirq.h>
-#include <domus/tasklet.h>
-#include <domus/xmalloc.h>
 #include <sim.h>
 #include "../../hypervisor/core/sched_queue.h"
-
-#define MAX_DOMAINS 40
-
-/* ---- What the scheduler wants of the rest of the hypervisor ---- */
-
-struct domain *dom0, *idle_domain;
-LIST_HEAD(domain_list);
-DEFINE_RWLOCK(domlist_lock, RANK_DOMLIST);
-static struct domain *domain[MAX_DOMAINS];
-static unsigned int nr_domains, moved;
-
-void register_keyhandler(char key, keyhandler_fn *fn, const char *desc)
-{
-    (void)key;
-    (void)fn;
-    (void)desc;
-}
-
-static void nothing(void *data)
-{
-    (void)data;
-}
-
-struct vcpu *vcpu_create(struct domain *d, unsigned int id)
-{
-    struct vcpu *v = xzalloc(struct vcpu);
-
-    v->vcpu_id = id;
-    v->domain = d;
-    d->vcpu[id] = v;
-    if (d != idle_domain)
-        set_bit(VPF_DOWN, &v->pause_flags);
-    assert_int_equal(sched_init_vcpu(v), 0);
-    init_timer(&v->singleshot_timer, nothing, v, v->processor);
-    init_timer(&v->periodic_timer, nothing, v, v->processor);
-    init_timer(&v->poll_timer, nothing, v, v->processor);
-    return v;
-}
-
-static struct domain *make_domain(domid_t id, unsigned int vcpus)
-{
-    struct domain *d = xzalloc(struct domain);
-
-    d->domain_id = id;
-    atomic_set(&d->refcnt, 1);
-    d->vcpu = xzalloc_array(struct vcpu *, vcpus);
-    d->max_vcpus = vcpus;
-    return d;
-}
-
-void domain_init_special(void)
-{
-    idle_domain = make_domain(DOMID_IDLE, NR_CPUS);
-}
-
-void domain_keys_init(void) { }
-void domain_pause(struct domain *d)
-{
-    struct vcpu *v;
-
-    atomic_inc(&d->pause_count);
-    for_each_vcpu(d, v)
-        vcpu_sleep_nosync(v);
-    sim_settle();
-}
-
-void domain_unpause(struct domain *d)
-{
-    struct vcpu *v;
-
-    if (!atomic_dec_and_test(&d->pause_count))
-        return;
-    for_each_vcpu(d, v)
-        vcpu_wake(v);
-}
-
-struct domain *get_domain_by_id(domid_t id) { return id && id <= nr_domains ? domain[id - 1] : NULL; }
-struct domain *get_remote_domain(domid_t id, int *err) { *err = -ESRCH; (void)id; return NULL; }
-void put_domain(struct domain *d) { (void)d; }
-void domain_shutdown(struct domain *d, int reason) { (void)d; (void)reason; }
-void evtchn_move_pirqs(struct vcpu *v) { moved += v != NULL; }
-bool vcpu_events_pending(const struct vcpu *v) { (void)v; return false; }
-static bool port_pending;
-bool evtchn_port_valid(const struct domain *d, unsigned int port) { (void)d; return port < 10; }
-bool evtchn_port_pending(const struct domain *d, unsigned int port)
-{
-    (void)d;
-    return port == 3 && port_pending;
-}
-void vcpu_periodic_tick(struct vcpu *v) { (void)v; }
-unsigned long arch_copy_to_guest(void *g, const void *s, size_t n) { memcpy(g, s, n); return 0; }
-unsigned long arch_copy_from_guest(void *d, const void *g, size_t n) { memcpy(d, g, n); return 0; }
-unsigned long arch_clear_guest(void *g, size_t n) { memset(g, 0, n); return 0; }
 
 /* ---- A machine ---- */
 
 static void start(unsigned int cpus)
 {
     sim_start(cpus);
-    nr_domains = 0;
-    moved = 0;
-    INIT_LIST_HEAD(&domain_list);
-    timer_init();
-    tasklet_subsys_init();
-    memset(idle_vcpu, 0, sizeof(idle_vcpu));
-    scheduler_init();
+    sim_sched_start(cpus);
     for (unsigned int cpu = 0; cpu < cpus; cpu++) {
-        if (cpu)
-            assert_int_equal(sched_cpu_prepare(cpu), 0);
         sim_on_cpu(cpu);
         set_current(idle_vcpu[cpu]);
         sched_cpu_online();
@@ -134,51 +27,11 @@ static void start(unsigned int cpus)
 static int finish(void **state)
 {
     (void)state;
-    for (unsigned int i = 0; i < nr_domains; i++) {
-        struct domain *d = domain[i];
-        struct vcpu *v;
-
-        domain_pause(d);
-        for_each_vcpu(d, v) {
-            assert_false(v->is_running);
-            sched_destroy_vcpu(v);
-            xfree(v);
-        }
-        sched_destroy_domain(d);
-        xfree(d->vcpu);
-        xfree(d);
-    }
-    for (unsigned int i = 0; i < NR_CPUS; i++)
-        if (idle_domain->vcpu[i]) {
-            sched_destroy_vcpu(idle_domain->vcpu[i]);
-            xfree(idle_domain->vcpu[i]);
-        }
-    xfree(idle_domain->vcpu);
-    xfree(idle_domain);
-    xfree(pool0);
+    for (unsigned int i = 0; i < sim_nr_domains; i++)
+        domain_pause(sim_domain[i]);
+    sim_settle();
+    sim_sched_end();
     return 0;
-}
-
-/* A domain whose vCPUs compute without end. */
-static struct domain *hogs(unsigned int vcpus, unsigned int weight, unsigned int cap)
-{
-    struct xen_domctl_scheduler_op op = {
-        .sched_id = XEN_SCHEDULER_CREDIT, .cmd = XEN_DOMCTL_SCHEDOP_putinfo,
-        .u.credit = { .weight = (uint16_t)weight, .cap = (uint16_t)cap },
-    };
-    struct domain *d = make_domain((domid_t)(nr_domains + 1), vcpus);
-
-    assert_int_equal(sched_init_domain(d, 0), 0);
-    list_add_tail(&d->list, &domain_list);
-    domain[nr_domains++] = d;
-    for (unsigned int i = 0; i < vcpus; i++)
-        vcpu_create(d, i);
-    assert_int_equal(sched_adjust_domain(d, &op), 0);
-    for (unsigned int i = 0; i < vcpus; i++) {
-        clear_bit(VPF_DOWN, &d->vcpu[i]->pause_flags);
-        vcpu_wake(d->vcpu[i]);
-    }
-    return d;
 }
 
 static double used_ms(const struct domain *d)
@@ -212,7 +65,7 @@ static void equal_vcpus_share_equally(void **state)
     (void)state;
     start(2);
     for (int i = 0; i < 16; i++)
-        d[i] = hogs(1, 256, 0);
+        d[i] = sim_hogs(1, 256, 0);
     run_ms(16000);
     for (int i = 0; i < 16; i++)
         assert_near(used_ms(d[i]), 2000, 3);
@@ -228,7 +81,7 @@ static void shares_follow_weights(void **state)
     (void)state;
     start(2);
     for (int i = 0; i < 16; i++) {
-        d[i] = hogs(1, weight[i], 0);
+        d[i] = sim_hogs(1, weight[i], 0);
         sum += weight[i];
     }
     run_ms(30000);
@@ -243,7 +96,7 @@ static void odd_number_shares_equally(void **state)
     (void)state;
     start(2);
     for (int i = 0; i < 3; i++)
-        d[i] = hogs(1, 256, 0);
+        d[i] = sim_hogs(1, 256, 0);
     run_ms(9000);
     for (int i = 0; i < 3; i++)
         assert_near(used_ms(d[i]), 6000, 3);
@@ -256,8 +109,8 @@ static void weight_is_the_domains(void **state)
 
     (void)state;
     start(1);
-    one = hogs(1, 256, 0);
-    four = hogs(4, 256, 0);
+    one = sim_hogs(1, 256, 0);
+    four = sim_hogs(4, 256, 0);
     run_ms(10000);
     assert_near(used_ms(one), 5000, 3);
     assert_near(used_ms(four), 5000, 3);
@@ -270,9 +123,9 @@ static void too_much_weight_starves_nobody(void **state)
 
     (void)state;
     start(2);
-    big = hogs(1, 65535, 0);
-    a = hogs(1, 256, 0);
-    b = hogs(1, 256, 0);
+    big = sim_hogs(1, 65535, 0);
+    a = sim_hogs(1, 256, 0);
+    b = sim_hogs(1, 256, 0);
     run_ms(10000);
     assert_near(used_ms(big), 10000, 2);
     assert_near(used_ms(a), 5000, 4);
@@ -286,10 +139,10 @@ static void no_cpu_idles_while_someone_waits(void **state)
     (void)state;
     start(4);
     for (int i = 0; i < 7; i++)
-        (void)hogs(1, 256, 0);
+        (void)sim_hogs(1, 256, 0);
     run_ms(5000);
-    for (unsigned int i = 0; i < nr_domains; i++)
-        sum += used_ms(domain[i]);
+    for (unsigned int i = 0; i < sim_nr_domains; i++)
+        sum += used_ms(sim_domain[i]);
     assert_near(sum, 20000, 0.1);
 }
 
@@ -301,10 +154,10 @@ static void cap_limits_an_idle_machine(void **state)
 
     (void)state;
     start(2);
-    d = hogs(1, 256, 25);
+    d = sim_hogs(1, 256, 25);
     run_ms(6000);
     assert_near(used_ms(d), 1500, 3);
-    two = hogs(2, 256, 120);
+    two = sim_hogs(2, 256, 120);
     run_ms(6000);
     assert_near(used_ms(two), 7200, 3);
     assert_near(used_ms(d), 3000, 3);
@@ -319,7 +172,7 @@ static void cap_taken_away_frees(void **state)
 
     (void)state;
     start(1);
-    d = hogs(1, 256, 10);
+    d = sim_hogs(1, 256, 10);
     run_ms(1000);
     assert_near(used_ms(d), 100, 10);
     assert_int_equal(sched_adjust_domain(d, &op), 0);
@@ -334,7 +187,7 @@ static void parameters_are_checked(void **state)
 
     (void)state;
     start(1);
-    d = hogs(1, 300, 50);
+    d = sim_hogs(1, 300, 50);
     op.cmd = XEN_DOMCTL_SCHEDOP_getinfo;
     assert_int_equal(sched_adjust_domain(d, &op), 0);
     assert_int_equal(op.u.credit.weight, 300);
@@ -388,8 +241,8 @@ static void woken_runs_soon(void **state)
     (void)state;
     start(2);
     for (int i = 0; i < 8; i++)
-        (void)hogs(1, 256, 0);
-    d = hogs(1, 256, 0);
+        (void)sim_hogs(1, 256, 0);
+    d = sim_hogs(1, 256, 0);
     sleeper = d->vcpu[0];
     worst_delay = woken_at = 0;
     init_timer(&alarm_timer, wake_sleeper, NULL, 0);
@@ -413,8 +266,8 @@ static void yield_lets_another_go(void **state)
 
     (void)state;
     start(1);
-    (void)hogs(1, 256, 0);
-    (void)hogs(1, 256, 0);
+    (void)sim_hogs(1, 256, 0);
+    (void)sim_hogs(1, 256, 0);
     run_ms(3);
     first = sim_curr(0);
     sim_on_cpu(0);
@@ -446,11 +299,11 @@ static void poll_waits_for_its_ports(void **state)
 
     (void)state;
     start(1);
-    d = hogs(1, 256, 0);
+    d = sim_hogs(1, 256, 0);
     v = d->vcpu[0];
     sim_settle();
 
-    port_pending = true;
+    sim_port_pending = true;
     assert_int_equal(poll(v, ports, 2, 0), 0);
     assert_true(v->is_running);
     assert_int_equal(poll(v, &bad, 1, 0), -EINVAL);
@@ -458,7 +311,7 @@ static void poll_waits_for_its_ports(void **state)
     assert_true(v->is_running);
     assert_int_equal(atomic_read(&d->nr_polling), 0);
 
-    port_pending = false;
+    sim_port_pending = false;
     assert_int_equal(poll(v, ports, 1, 0), 0);
     assert_false(v->is_running);
     sched_poll_notify(d, 4);
@@ -484,7 +337,7 @@ static void pinned_stays(void **state)
 
     (void)state;
     start(4);
-    d = hogs(3, 256, 0);
+    d = sim_hogs(3, 256, 0);
     run_ms(50);
     for (int i = 0; i < 3; i++)
         assert_int_equal(vcpu_set_hard_affinity(d->vcpu[i], &one), 0);
@@ -504,7 +357,7 @@ static void pin_override_is_undone(void **state)
 
     (void)state;
     start(2);
-    d = hogs(1, 256, 0);
+    d = sim_hogs(1, 256, 0);
     assert_int_equal(vcpu_pin_override(d->vcpu[0], -1), -EINVAL);
     assert_int_equal(vcpu_pin_override(d->vcpu[0], 7), -EINVAL);
     assert_int_equal(vcpu_pin_override(d->vcpu[0], 1), 0);
@@ -535,8 +388,8 @@ static void pools_divide_the_cpus(void **state)
 
     (void)state;
     start(3);
-    a = hogs(2, 256, 0);
-    b = hogs(2, 256, 0);
+    a = sim_hogs(2, 256, 0);
+    b = sim_hogs(2, 256, 0);
     assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_CREATE, 5, 0), 0);
     assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_CREATE, 5, 0), -EEXIST);
     assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 5, 2), -ENODEV);
@@ -562,10 +415,10 @@ static void pools_divide_the_cpus(void **state)
 /* Each runnable vCPU is in one place, and no CPU idles while it could run one that waits. */
 static void check_invariants(unsigned int cpus)
 {
-    for (unsigned int n = 0; n < nr_domains; n++) {
+    for (unsigned int n = 0; n < sim_nr_domains; n++) {
         struct vcpu *v;
 
-        for_each_vcpu(domain[n], v) {
+        for_each_vcpu(sim_domain[n], v) {
             struct runqueue *rq = cpu_rq(v->processor);
             bool runs = rq->curr == v;
 
@@ -589,9 +442,9 @@ static void random_walk(void **state)
     (void)state;
     start(CPUS);
     for (unsigned int i = 0; i < 6; i++)
-        (void)hogs(1 + i % 3, 100 + 100 * i, i == 5 ? 60 : 0);
+        (void)sim_hogs(1 + i % 3, 100 + 100 * i, i == 5 ? 60 : 0);
     for (int step = 0; step < 30000; step++) {
-        struct domain *d = domain[random_below(&seed, nr_domains)];
+        struct domain *d = sim_domain[random_below(&seed, sim_nr_domains)];
         struct vcpu *v = d->vcpu[random_below(&seed, d->max_vcpus)];
         cpumask_t mask = CPU_MASK_NONE;
 

@@ -9,6 +9,7 @@
 #include <domus/cpumask.h>
 #include <domus/time.h>
 
+struct domain;
 struct vcpu;
 
 /* CPUs 0 to nr - 1 are online, time begins; the per-CPU timer queues are there. */
@@ -23,5 +24,23 @@ extern void (*sim_switched)(unsigned int cpu, struct vcpu *prev, struct vcpu *ne
 void sim_run_until(s_time_t until);
 /* Serve what is pending now on all CPUs, until nothing is. */
 void sim_settle(void);
+
+/*
+ * Scheduler: run queues and idle vCPUs of CPUs 0 to nr - 1; each CPU then calls sched_cpu_online().
+ * sim_sched_end() frees all, once no domain's vCPU runs.
+ */
+void sim_sched_start(unsigned int nr_cpus);
+void sim_sched_end(void);
+
+/* A domain whose vCPUs compute without end, with this weight and cap. */
+#define SIM_MAX_DOMAINS 40
+struct domain *sim_hogs(unsigned int vcpus, unsigned int weight, unsigned int cap);
+extern struct domain *sim_domain[SIM_MAX_DOMAINS];
+extern unsigned int sim_nr_domains;
+
+/* Event ports of every domain; SIM_PORT is pending while sim_port_pending is set. */
+#define SIM_PORTS 10
+#define SIM_PORT  3
+extern bool sim_port_pending;
 
 #endif
