@@ -88,7 +88,6 @@ int lzma_stream_buffer_decode(uint64_t *memlimit, uint32_t flags, const void *al
 /* <zstd.h> */
 size_t ZSTD_decompress(void *dst, size_t capacity, const void *src, size_t size);
 unsigned int ZSTD_isError(size_t code);
-const char *ZSTD_getErrorName(size_t code);
 
 /* <lz4.h> */
 int LZ4_decompress_safe(const char *src, char *dst, int size, int capacity);
@@ -140,7 +139,7 @@ static const char *__init unpack_zstd(const u8 *in, size_t in_len, u8 *out, size
     size_t n = ZSTD_decompress(out, out_len, in, in_len);
 
     if (ZSTD_isError(n))
-        return ZSTD_getErrorName(n);
+        return "its zstd stream is damaged, truncated or longer than announced";
     return n == out_len ? NULL : "its zstd stream is shorter than announced";
 }
 

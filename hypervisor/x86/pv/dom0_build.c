@@ -46,7 +46,7 @@ struct layout {
 
 static void __noreturn refuse_kernel(const struct boot_module *module, const char *why)
 {
-    panic("dom0's kernel (first boot module, %zu bytes, \"%.40s\") cannot be used: %s. " IMAGE_REMEDY,
+    panic("dom0's kernel (first boot module, %zu bytes, command line \"%.40s\") cannot be used: %s. " IMAGE_REMEDY,
           module->size, module->cmdline, why);
 }
 
