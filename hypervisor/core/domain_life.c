@@ -8,6 +8,7 @@
  */
 #include <domus/arch.h>
 #include <domus/event.h>
+#include <domus/heap.h>
 #include <domus/keyhandler.h>
 #include <domus/lib.h>
 #include <domus/sched.h>
@@ -304,7 +305,22 @@ static void dump_domains(char key __unused)
     read_unlock(&domlist_lock);
 }
 
+static void dump_memory(char key __unused)
+{
+    struct domain *d;
+
+    printk(LOG_INFO "Memory in pages: %lu, free %lu (%lu below 4 GiB), to be scrubbed %lu, claimed %lu\n",
+           heap_total_pages(), heap_free_pages_count(), heap_free_pages_below(32),
+           heap_dirty_pages_count(), total_claims());
+    read_lock(&domlist_lock);
+    for_each_domain(d)
+        printk(LOG_INFO "  d%u: %u of %u, claims %u, shares %u of the hypervisor's\n", d->domain_id,
+               d->tot_pages, d->max_pages, d->outstanding_claims, d->xenheap_pages);
+    read_unlock(&domlist_lock);
+}
+
 void __init domain_keys_init(void)
 {
+    register_keyhandler('m', dump_memory, "memory");
     register_keyhandler('q', dump_domains, "domains and their vCPUs");
 }
