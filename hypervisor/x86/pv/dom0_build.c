@@ -390,6 +390,8 @@ struct domain *construct_dom0(const struct boot_info *boot)
     d = create_domain();
     dom0_permit_devices(d);
     dom0_memory_alloc(d, &m);
+    if (m.nr_pages == 0)
+        panic("dom0 gets no memory: give it some by dom0_mem=");
     if (!make_layout(&l, &kernel, initrd_size, m.nr_pages))
         refuse_kernel(&boot->module[0], "the addresses that it asks for are not a PV guest's to use");
     if (l.pages_needed > m.nr_pages)

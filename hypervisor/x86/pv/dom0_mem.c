@@ -60,25 +60,32 @@ static int parse_amount(const char *s, const char **end, struct amount *a)
 
 static int parse_dom0_mem(const char *s)
 {
+    struct amount size = dom0_size, low = dom0_min, high = dom0_max;
+
     for (;;) {
-        struct amount *a = &dom0_size;
+        struct amount *a = &size;
         int rc;
 
         if (strncmp(s, "min:", 4) == 0) {
-            a = &dom0_min;
+            a = &low;
             s += 4;
         } else if (strncmp(s, "max:", 4) == 0) {
-            a = &dom0_max;
+            a = &high;
             s += 4;
         }
         rc = parse_amount(s, &s, a);
         if (rc)
             return rc;
         if (*s == '\0')
-            return 0;
+            break;
         if (*s++ != ',')
             return -EINVAL;
     }
+    /* All or nothing of it. */
+    dom0_size = size;
+    dom0_min = low;
+    dom0_max = high;
+    return 0;
 }
 PARAM_CUSTOM("dom0_mem", parse_dom0_mem);
 
