@@ -14,6 +14,7 @@
 #include <domus/heap.h>
 #include <domus/lib.h>
 #include <domus/string.h>
+#include <domus/time.h>
 #include <domus/xmalloc.h>
 #include <asm/boot.h>
 #include <asm/dom0.h>
@@ -57,6 +58,7 @@ static void __noreturn refuse_kernel(const struct boot_module *module, const cha
 
 static void load_kernel_file(const struct boot_module *module, struct kernel_file *file, struct pv_kernel *kernel)
 {
+    s_time_t start = NOW();
     const char *error = kernel_file_open(maddr_to_virt(module->start), module->size, file);
 
     if (error)
@@ -68,8 +70,8 @@ static void load_kernel_file(const struct boot_module *module, struct kernel_fil
         refuse_kernel(module, "it needs a feature that no PV domain has (note FEATURES)");
     if (kernel->names_supported_features && !(kernel->features_supported & 1u << XENFEAT_dom0))
         refuse_kernel(module, "it is built without support for being domain 0 (CONFIG_XEN_DOM0)");
-    printk(LOG_INFO "dom0: kernel %s %s (%s, %lu KiB)\n", kernel->guest_os, kernel->guest_version, file->container,
-           file->size >> 10);
+    printk(LOG_INFO "dom0: kernel %s %s (%s, %lu KiB, opened in %ld ms)\n", kernel->guest_os, kernel->guest_version,
+           file->container, file->size >> 10, (NOW() - start) / MILLISECS(1));
 }
 
 /*
@@ -377,6 +379,7 @@ struct domain *construct_dom0(const struct boot_info *boot)
     struct dom0_memory m;
     struct layout l;
     struct domain *d;
+    s_time_t start;
     mfn_t l4;
 
     if (boot->nr_modules == 0)
@@ -387,6 +390,7 @@ struct domain *construct_dom0(const struct boot_info *boot)
         panic("dom0's command line has %zu characters, the most is %u: shorten it", strlen(cmdline),
               MAX_GUEST_CMDLINE - 1);
 
+    start = NOW();
     d = create_domain();
     dom0_permit_devices(d);
     dom0_memory_alloc(d, &m);
@@ -409,8 +413,9 @@ struct domain *construct_dom0(const struct boot_info *boot)
     start_vcpu0(d, &l, &kernel, l4);
     dom0_memory_done(&m);
 
-    printk(LOG_INFO "dom0: %lu MiB, %u vCPUs, kernel at %lx-%lx, entry %lx, %lu KiB ramdisk\n",
-           m.nr_pages >> (20 - PAGE_SHIFT), d->max_vcpus, kernel.start, kernel.end, kernel.entry, initrd_size >> 10);
+    printk(LOG_INFO "dom0: %lu MiB, %u vCPUs, %lu KiB ramdisk, built in %ld ms\n", m.nr_pages >> (20 - PAGE_SHIFT),
+           d->max_vcpus, initrd_size >> 10, (NOW() - start) / MILLISECS(1));
+    printk(LOG_DEBUG "dom0: kernel %lx-%lx, entry %lx\n", kernel.start, kernel.end, kernel.entry);
     printk(LOG_DEBUG "dom0: mapped %lx-%lx: start_info %lx, page tables %lx (%lu), stack %lx\n", l.v_start, l.v_end,
            l.start_info, l.page_tables, l.nr_page_tables, l.stack);
     return d;
