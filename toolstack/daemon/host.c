@@ -173,11 +173,14 @@ int host_find_domain(const json_t *reference, struct domain **domain, struct fai
 
 /* --- objects ----------------------------------------------------------------------------------------------------- */
 
-static const char *state_name(const struct xen_domctl_getdomaininfo *info)
+static const char *state_name(const struct xen_domctl_getdomaininfo *info, const struct domain *domain)
 {
     unsigned int reason = info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
 
-    if (info->flags & XEN_DOMINF_dying)
+    if (domain && domain->state == DOMAIN_BUILDING)
+        return "building";
+    if ((info->flags & XEN_DOMINF_dying) ||
+        (domain && (domain->state == DOMAIN_ENDING || domain->state == DOMAIN_RESTARTING)))
         return "dying";
     if (info->flags & XEN_DOMINF_shutdown)
         return reason == SHUTDOWN_crash ? "crashed" : "shutdown";
@@ -202,8 +205,7 @@ static json_t *describe(const struct xen_domctl_getdomaininfo *info)
                        name_of(info->domain), "uuid", uuid, "memory_kib", (json_int_t)info->tot_pages << 2,
                        "max_memory_kib", (json_int_t)info->max_pages << 2, "vcpus", (int)info->nr_online_vcpus,
                        "max_vcpus", (int)(info->max_vcpu_id + 1), "state",
-                       domain && domain->state == DOMAIN_BUILDING ? "building" : state_name(info), "shutdown_reason",
-                       reason, "cpu_time_ns", (json_int_t)info->cpu_time, "managed", domain != NULL);
+                       state_name(info, domain), "shutdown_reason", reason, "cpu_time_ns", (json_int_t)info->cpu_time, "managed", domain != NULL);
     /* A name that is no UTF-8, in a store node that others wrote. */
     return object ? object : json_pack("{s:i}", "domid", (int)info->domain);
 }
