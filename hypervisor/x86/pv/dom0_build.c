@@ -70,7 +70,7 @@ static void load_kernel_file(const struct boot_module *module, struct kernel_fil
         refuse_kernel(module, "it needs a feature that no PV domain has (note FEATURES)");
     if (kernel->names_supported_features && !(kernel->features_supported & 1u << XENFEAT_dom0))
         refuse_kernel(module, "it is built without support for being domain 0 (CONFIG_XEN_DOM0)");
-    printk(LOG_INFO "dom0: kernel %s %s (%s, %lu KiB, opened in %ld ms)\n", kernel->guest_os, kernel->guest_version,
+    printk(LOG_INFO "dom0: kernel %s %s (%s, %lu KiB, opened in %lld ms)\n", kernel->guest_os, kernel->guest_version,
            file->container, file->size >> 10, (NOW() - start) / MILLISECS(1));
 }
 
@@ -413,7 +413,7 @@ struct domain *construct_dom0(const struct boot_info *boot)
     start_vcpu0(d, &l, &kernel, l4);
     dom0_memory_done(&m);
 
-    printk(LOG_INFO "dom0: %lu MiB, %u vCPUs, %lu KiB ramdisk, built in %ld ms\n", m.nr_pages >> (20 - PAGE_SHIFT),
+    printk(LOG_INFO "dom0: %lu MiB, %u vCPUs, %lu KiB ramdisk, built in %lld ms\n", m.nr_pages >> (20 - PAGE_SHIFT),
            d->max_vcpus, initrd_size >> 10, (NOW() - start) / MILLISECS(1));
     printk(LOG_DEBUG "dom0: kernel %lx-%lx, entry %lx\n", kernel.start, kernel.end, kernel.entry);
     printk(LOG_DEBUG "dom0: mapped %lx-%lx: start_info %lx, page tables %lx (%lu), stack %lx\n", l.v_start, l.v_end,
