@@ -22,6 +22,7 @@
 #include <asm/fpu.h>
 #include <asm/irq.h>
 #include <asm/machine.h>
+#include <asm/mce.h>
 #include <asm/mm_init.h>
 #include <asm/smp.h>
 #include <asm/time.h>
@@ -128,7 +129,9 @@ void __init start_hypervisor(u32 magic, u32 info)
     keyhandler_init();
     debug_keys_init();
     nmi_init();
+    mca_init();
     smp_boot_cpus();
+    mce_start_polling();
     lock_checks_enable(true);
 
     construct_dom0(&boot_info);

@@ -21,6 +21,7 @@
 #include <asm/fpu.h>
 #include <asm/irq.h>
 #include <asm/machine.h>
+#include <asm/mce.h>
 #include <asm/mm_init.h>
 #include <asm/processor.h>
 #include <asm/smp.h>

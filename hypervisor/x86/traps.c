@@ -11,6 +11,7 @@
 #include <asm/desc.h>
 #include <asm/irq.h>
 #include <asm/machine.h>
+#include <asm/mce.h>
 #include <asm/mm_init.h>
 #include <asm/processor.h>
 #include <asm/segments.h>

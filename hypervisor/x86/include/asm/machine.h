@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine as a whole: restart, halt, power-off, sleep states; console devices; NMI and
- * machine check set-up.
+ * The machine as a whole: restart, halt, power-off, sleep states; console devices; NMIs.
  */
 #ifndef ASM_MACHINE_H
 #define ASM_MACHINE_H
@@ -37,10 +36,8 @@ void vga_end_boot(void);
 struct dom0_vga_console_info;
 bool vga_console_info(struct dom0_vga_console_info *info);
 
-/* Exceptions 2 and 18. */
+/* Exception 2. */
 void do_nmi(struct cpu_user_regs *regs);
-void do_machine_check(struct cpu_user_regs *regs);
-void mce_init_cpu(void);
 /* Register what NMIs need; boot CPU, before dom0 starts. */
 void nmi_init(void);
 /* NMIs that no part of the machine owned up to, on all CPUs. */
