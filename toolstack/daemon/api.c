@@ -284,9 +284,18 @@ static void run_or_stop(struct session *session, json_t *request, const char *ve
     send_failure(session, &failure);
 }
 
+/* The hypervisor counts pauses; here a domain is paused or it is not. */
+static int pause_once(uint32_t domid)
+{
+    struct xen_domctl_getdomaininfo info;
+    int rc = hv_domain_info(domid, &info);
+
+    return rc || (info.flags & XEN_DOMINF_paused) ? rc : hv_domain_pause(domid);
+}
+
 static void op_pause(struct session *session, json_t *request)
 {
-    run_or_stop(session, request, "pause", hv_domain_pause);
+    run_or_stop(session, request, "pause", pause_once);
 }
 
 static void op_unpause(struct session *session, json_t *request)

@@ -195,7 +195,7 @@ static void on_devices(void *context, const struct failure *failure)
     domain_save(domain);
     /* One that is made again runs, however it was started the first time. */
     domain->start_paused = false;
-    log_info("domain %s runs as number %d", domain->config->name, domain->domid);
+    log_info("domain %s is made, as number %d", domain->config->name, domain->domid);
     domain->progress = NULL;
     waiters_tell(&domain->made, NULL);
 }
@@ -452,7 +452,7 @@ static void recover(struct domain *domain)
     rc = console_attach(domain->console, domain->domid, domain->console_ring.frame, domain->console_ring.port);
     if (rc)
         log_error("domain %s: its console cannot be taken up again: %s", domain->config->name, strerror(-rc));
-    log_info("domain %s still runs as number %d", domain->config->name, domain->domid);
+    log_info("domain %s is still there, as number %d", domain->config->name, domain->domid);
 }
 
 void lifecycle_recover(void)
