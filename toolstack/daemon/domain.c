@@ -15,6 +15,7 @@
 #include "daemon.h"
 #include "lib/alloc.h"
 #include "lib/log.h"
+#include "store_file.h"
 
 #define RECORD_DIR RUN_DIR "/domains"
 
@@ -49,6 +50,8 @@ void domain_free(struct domain *domain)
     char *path = record_path(domain);
     struct failure gone;
 
+    /* Its nodes are out of the store for good before the record that would have them removed is. */
+    store_file_write();
     unlink(path);
     free(path);
     LIST_REMOVE(domain, link);
@@ -128,6 +131,8 @@ void domain_save(const struct domain *domain)
                                "frame", (json_int_t)domain->console_ring.frame, "port",
                                (json_int_t)domain->console_ring.port, "config", domain->object);
 
+    /* The record may rely on what is in the store, so that is kept first. */
+    store_file_write();
     if (mkdir(RECORD_DIR, 0700) < 0 && errno != EEXIST)
         log_error("cannot make " RECORD_DIR ": %s", strerror(errno));
     if (!record || json_dump_file(record, fresh, JSON_INDENT(2)) < 0 || rename(fresh, path) < 0)
