@@ -27,21 +27,7 @@ pte_t idle_l4[PTES_PER_PAGE] __aligned(PAGE_SIZE) __section(".bss.page_aligned")
 unsigned long max_page __ro_after_init;
 bool init_released;
 
-/*
- * Frames are known by granules of 128 MiB: a granule with any RAM has all its page_info; frames in it that are not RAM
- * are marked PGC_broken, so that looking at one word tells.
- */
-#define GRANULE_SHIFT 15
-#define GRANULE_FRAMES (1UL << GRANULE_SHIFT)
-static unsigned long granule_present[(DIRECTMAP_SIZE >> (PAGE_SHIFT + GRANULE_SHIFT)) / BITS_PER_LONG];
-
-bool mfn_valid(mfn_t mfn)
-{
-    unsigned long frame = mfn_x(mfn);
-
-    return frame < max_page && test_bit(frame >> GRANULE_SHIFT, granule_present) &&
-           !(mfn_to_page(mfn)->count_info & PGC_broken);
-}
+unsigned long granule_present[(DIRECTMAP_SIZE >> (PAGE_SHIFT + GRANULE_SHIFT)) / BITS_PER_LONG];
 
 /* ---- Memory before the heap ---- */
 

@@ -18,14 +18,55 @@ static bool is_hypervisor_slot(unsigned int level, unsigned int slot)
     return level == 4 && slot >= HV_FIRST_SLOT && slot <= HV_LAST_SLOT;
 }
 
+/* ---- Finding present entries: most tables are sparse ---- */
+
+#define GROUP 8
+
+static inline bool group_present(const pte_t *t)
+{
+    return (t[0].v | t[1].v | t[2].v | t[3].v | t[4].v | t[5].v | t[6].v | t[7].v) & _PAGE_PRESENT;
+}
+
+/* The first present entry from i on; PTES_PER_PAGE: none. */
+static inline unsigned int next_present(const pte_t *table, unsigned int i)
+{
+    for (; i < PTES_PER_PAGE; i++) {
+        if (i % GROUP == 0) {
+            while (!group_present(&table[i])) {
+                i += GROUP;
+                if (i == PTES_PER_PAGE)
+                    return i;
+            }
+        }
+        if (pte_present(table[i]))
+            return i;
+    }
+    return i;
+}
+
+/* The last present entry before i, plus one; 0: none. */
+static inline unsigned int previous_present(const pte_t *table, unsigned int i)
+{
+    for (; i > 0; i--) {
+        if (i % GROUP == 0) {
+            while (!group_present(&table[i - GROUP])) {
+                i -= GROUP;
+                if (i == 0)
+                    return 0;
+            }
+        }
+        if (pte_present(table[i - 1]))
+            return i;
+    }
+    return 0;
+}
+
 /* ---- Level 1 ---- */
 
 static void drop_l1_entries(const pte_t *table, unsigned int nr, struct domain *d)
 {
-    for (unsigned int i = 0; i < nr; i++) {
-        if (pte_present(table[i]))
-            put_page_from_l1e(table[i], d);
-    }
+    for (unsigned int i = next_present(table, 0); i < nr; i = next_present(table, i + 1))
+        put_page_from_l1e(table[i], d);
 }
 
 static int validate_l1(struct page_info *pg)
@@ -33,13 +74,10 @@ static int validate_l1(struct page_info *pg)
     struct domain *d = pg->owner;
     pte_t *table = page_to_virt(pg);
 
-    for (unsigned int i = 0; i < PTES_PER_PAGE; i++) {
+    for (unsigned int i = next_present(table, 0); i < PTES_PER_PAGE; i = next_present(table, i + 1)) {
         pte_t e = pte_read(&table[i]);
-        int rc;
+        int rc = get_page_from_l1e(e, d, d);
 
-        if (likely(!pte_present(e)))
-            continue;
-        rc = get_page_from_l1e(e, d, d);
         if (unlikely(rc)) {
             drop_l1_entries(table, i, d);
             return rc;
@@ -55,14 +93,14 @@ static int validate_upper(struct page_info *pg, unsigned int level, bool preempt
 {
     struct domain *d = pg->owner;
     pte_t *table = page_to_virt(pg);
-    unsigned int i = pg->nr_validated;
+    unsigned int i = next_present(table, pg->nr_validated);
     bool progress = false;
 
-    for (; i < PTES_PER_PAGE; i++) {
+    for (; i < PTES_PER_PAGE; i = next_present(table, i + 1)) {
         pte_t e = pte_read(&table[i]);
         int rc;
 
-        if (!pte_present(e) || is_hypervisor_slot(level, i))
+        if (is_hypervisor_slot(level, i))
             continue;
         pg->nr_validated = (u16)i;
         if (preemptible && progress && hypercall_preempt_check()) {
@@ -113,10 +151,10 @@ static int devalidate_upper(struct page_info *pg, unsigned int level, bool preem
             return rc;
         pg->partial_flags = 0;
     }
-    while (i > 0) {
+    while ((i = previous_present(table, i)) > 0) {
         pte_t e = pte_read(&table[--i]);
 
-        if (!pte_present(e) || is_hypervisor_slot(level, i))
+        if (is_hypervisor_slot(level, i))
             continue;
         if (preemptible && progress && hypercall_preempt_check()) {
             pg->nr_validated = (u16)(i + 1);

@@ -35,7 +35,8 @@ unsigned long draw(unsigned long below)
 
 /* ---- What the code under test calls ---- */
 
-bool mfn_valid(mfn_t mfn) { return mfn_x(mfn) && mfn_x(mfn) < RAM_FRAMES; }
+/* Frame 0 is no RAM. */
+unsigned long max_page = RAM_FRAMES, granule_present[1] = { 1 };
 
 void flush_mask(const cpumask_t *mask, unsigned long va, unsigned int flags)
 {
@@ -189,6 +190,7 @@ int make_world(void **state)
     reserve(DIRECTMAP_VIRT_START, RAM_FRAMES << PAGE_SHIFT);
     for (unsigned int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++)
         idle_l4[i] = (pte_t){ 0x5000 | _PAGE_PRESENT | _PAGE_RW };
+    mfn_to_page(_mfn(0))->count_info = PGC_broken;
     dom0 = make_domain(0, true, PAGES_EACH, 1);
     guest = make_domain(1, false, PAGES_EACH, 1 + PAGES_EACH);
     other = make_domain(2, false, PAGES_EACH, 1 + 2 * PAGES_EACH);

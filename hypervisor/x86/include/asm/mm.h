@@ -61,10 +61,23 @@ extern unsigned long max_page;           /* one more than the highest frame numb
 
 static inline struct page_info *frame_table(void) { return (struct page_info *)FRAMETABLE_VIRT_START; }
 
-/* Whether there is RAM, and so a page_info, for mfn. x86/mm_init.c. */
-bool mfn_valid(mfn_t mfn);
+/*
+ * Frames are known by granules of 128 MiB: a granule with any RAM has all its page_info; frames in it that are not RAM
+ * are marked PGC_broken, so that looking at one word tells. x86/mm_init.c.
+ */
+#define GRANULE_SHIFT  15
+#define GRANULE_FRAMES (1UL << GRANULE_SHIFT)
+extern unsigned long granule_present[];
 
 static inline struct page_info *mfn_to_page(mfn_t mfn) { return frame_table() + mfn_x(mfn); }
+/* Whether there is RAM, and so a page_info, for mfn. */
+static inline bool mfn_valid(mfn_t mfn)
+{
+    unsigned long frame = mfn_x(mfn), granule = frame >> GRANULE_SHIFT;
+
+    return frame < max_page && granule_present[granule / BITS_PER_LONG] >> granule % BITS_PER_LONG & 1 &&
+           !(mfn_to_page(mfn)->count_info & PGC_broken);
+}
 static inline mfn_t page_to_mfn(const struct page_info *pg) { return _mfn((unsigned long)(pg - frame_table())); }
 static inline void *mfn_to_virt(mfn_t mfn) { return (void *)(DIRECTMAP_VIRT_START + (mfn_x(mfn) << PAGE_SHIFT)); }
 static inline mfn_t virt_to_mfn(const void *va) { return maddr_to_mfn(virt_to_maddr(va)); }
