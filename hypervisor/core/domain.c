@@ -123,7 +123,6 @@ static void unlink_domain(struct domain *d)
 
 static void free_vcpu(struct vcpu *v)
 {
-    tasklet_kill(&v->continue_tasklet);
     sched_destroy_vcpu(v);
     evtchn_vcpu_destroy(v);
     arch_vcpu_destroy(v);
@@ -229,7 +228,7 @@ static struct domain *alloc_domain(domid_t domid)
     spin_lock_init(&d->lock, RANK_DOMAIN);
     spin_lock_init(&d->page_alloc_lock, RANK_PAGE_ALLOC);
     spin_lock_init(&d->shutdown_lock, RANK_SHUTDOWN);
-    spin_lock_init(&d->console_lock, RANK_HYPERCALL_DEADLOCK);
+    spin_lock_init(&d->console_lock, RANK_GUEST_CONSOLE);
     spin_lock_init(&d->vnuma_lock, RANK_LEAF);
     return d;
 }
@@ -322,7 +321,6 @@ struct vcpu *vcpu_create(struct domain *d, unsigned int vcpu_id)
     v->vcpu_info_mfn = INVALID_MFN;
     if (d->shared_info && vcpu_id < XEN_LEGACY_MAX_VCPUS)
         v->vcpu_info = &d->shared_info->vcpu_info[vcpu_id];
-    tasklet_init(&v->continue_tasklet, NULL, NULL);
     if (!is_idle_domain(d)) {
         set_bit(VPF_DOWN, &v->pause_flags);
         evtchn_vcpu_init(v);

@@ -2,8 +2,8 @@
 /*
  * Copies between the hypervisor and the running guest's address space. Guest pointers are the .p of
  * the ABI's handles: plain pointers that nothing but these functions may follow.
- * All return 0 or -EFAULT; a failed copy may have been done in part. No lock that is also taken in
- * page-fault handling may be held (none of RANK_P2M and before).
+ * All return 0 or -EFAULT; a failed copy may have been done in part. A copy may fault, and the fault
+ * is served on the spot: no lock that this takes (x86: arch_vcpu.ldt_lock) may be held.
  */
 #ifndef DOMUS_GUEST_ACCESS_H
 #define DOMUS_GUEST_ACCESS_H
