@@ -61,8 +61,6 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->tot_pages = d->tot_pages;
     info->max_pages = d->max_pages;
     info->outstanding_pages = d->outstanding_claims;
-    info->shr_pages = (uint64_t)atomic_read(&d->shr_pages);
-    info->paged_pages = (uint64_t)atomic_read(&d->paged_pages);
     info->shared_info_frame = mfn_x(virt_to_mfn(d->shared_info));
     info->ssidref = d->ssid;
     memcpy(info->handle, d->handle, sizeof(info->handle));

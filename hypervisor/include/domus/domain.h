@@ -53,7 +53,6 @@ struct vcpu {
     bool paused_for_shutdown;           /* under domain.shutdown_lock */
     bool is_running;                    /* on a physical CPU or its state is still there */
     bool is_initialised;                /* has had its start-of-day state set */
-    bool is_urgent;                     /* polls: keep its CPU out of deep sleep */
     cpumask_t hard_affinity, soft_affinity;
     struct vcpu_runstate_info runstate;
     unsigned long runstate_guest;       /* guest virtual address of its copy; 0: none */
@@ -74,7 +73,6 @@ struct vcpu {
     /* Hypercall continuation: set by hypercall_create_continuation, consumed on the way out. */
     bool hcall_preempted;
     bool in_multicall;                  /* a multicall's inner call runs now */
-    struct tasklet continue_tasklet;
 
     struct arch_vcpu arch;
 };
@@ -105,8 +103,6 @@ struct domain {
     unsigned int xenheap_pages;
     unsigned int max_pages;
     unsigned int outstanding_claims;    /* pages staked, not yet allocated */
-    atomic_t shr_pages;
-    atomic_t paged_pages;
 
     /* Life: under shutdown_lock (irq), but reading a flag alone needs none. */
     spinlock_t shutdown_lock;
@@ -139,10 +135,8 @@ struct domain {
     atomic_t nr_polling;                /* vCPUs in SCHEDOP_poll */
     struct vnuma_info *vnuma;           /* core/vnuma.c; NULL: none; under vnuma_lock */
     spinlock_t vnuma_lock;
-    uint64_t msg_tokens;                /* console rate limit: core/console.c */
-    void *console_buf;                  /* partial output line: core/console.c */
-    unsigned int console_len;
-    spinlock_t console_lock;
+    void *console_buf;                  /* output line and its limit: core/console_io.c */
+    spinlock_t console_lock;            /* guards it */
 
     struct arch_domain arch;
 };

@@ -72,8 +72,6 @@ struct arch_vcpu {
     /* FPU and XSAVE. */
     struct xsave_area *xsave;
     u64 xcr0, xcr0_accum;
-    bool fpu_initialised;
-    bool fpu_dirty;                  /* the registers hold this vCPU's state */
 
     unsigned int async;              /* ASYNC_*: NMI and machine-check delivery; atomic bit operations */
 
@@ -82,7 +80,6 @@ struct arch_vcpu {
     unsigned int continuation_nargs;
 
     u64 tsc_aux;
-    u64 misc_enables;
     unsigned long time_info_published;   /* guest address that holds a copy of .time; 0: none; x86/time.c */
     struct vcpu_time_info time;      /* what was last published */
 };
@@ -93,23 +90,15 @@ struct arch_domain {
     struct cpu_policy *policy;       /* CPUID and MSRs that the guest sees; x86/cpuid.c */
     unsigned long pirq_eoi_map_mfn;
     unsigned long *pirq_eoi_map;
-    bool auto_unmask;
     bool msr_relaxed;                /* unknown MSRs read as zero instead of giving #GP */
-    bool is_32bit_pv;                /* always false today: a refused address_size */
-    bool tsc_native;
     u32 pci_cf8;
     u8 cmos_idx;
     unsigned int tsc_mode;
-    u64 tsc_khz;
     u32 incarnation;
-    unsigned long hypercall_page_done;
-    bool log_dirty;
-    int time_offset;
     unsigned int pv_teardown_stage;
     unsigned int e820_nr;
     struct xen_e820_entry *e820;     /* XENMEM_set_memory_map */
     spinlock_t e820_lock;
-    spinlock_t vcpu_time_lock;
 };
 
 #endif
