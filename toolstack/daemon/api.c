@@ -210,8 +210,8 @@ static void op_create(struct session *session, json_t *request)
 }
 
 /*
- * Find whom the request is about, which must be managed here if `managed`; NULL-free *subject, or false after the failure
- * was sent.
+ * Find whom the request is about, which must be managed here if `managed`: *subject, or false after the
+ * failure was sent.
  */
 static bool find_subject(struct session *session, json_t *request, const char *verb, bool managed,
                          struct subject *subject)

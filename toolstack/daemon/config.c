@@ -258,7 +258,8 @@ static bool parse(struct config *config, json_t *object, struct failure *failure
     if (!absolute_path("kernel", kernel, failure) || (ramdisk && !absolute_path("ramdisk", ramdisk, failure)))
         return false;
     if (uuid && !has_form(uuid, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"))
-        return refuse(failure, "leave uuid out, or write xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "%s is not a UUID", uuid);
+        return refuse(failure, "leave uuid out, or write xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+                      "%s is not a UUID", uuid);
     if (!check_sizes(config, memory, max_memory ? max_memory : memory, vcpus, max_vcpus ? max_vcpus : vcpus, failure) ||
         !parse_action("on_poweroff", on_poweroff, &config->on_poweroff, failure) ||
         !parse_action("on_reboot", on_reboot, &config->on_reboot, failure) ||
@@ -334,7 +335,8 @@ static bool check_disk(const struct disk_config *disk, struct failure *failure)
         return refuse(failure, "correct disk= in the configuration", "disk %s is neither a file nor a block device",
                       disk->target);
     if (S_ISREG(info.st_mode) && info.st_size < 512)
-        return refuse(failure, "give it a size (truncate -s 1G FILE)", "disk %s is smaller than a sector", disk->target);
+        return refuse(failure, "give it a size (truncate -s 1G FILE)", "disk %s is smaller than a sector",
+                      disk->target);
     fd = open(disk->target, (disk->writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return refuse(failure, "make it accessible, or give the guest access ro", "disk %s cannot be opened: %s",

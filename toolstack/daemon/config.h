@@ -44,8 +44,8 @@ struct config {
 };
 
 /*
- * Read and check the form of `object`. What it leaves open (uuid, MAC addresses) is chosen, and written into the object so
- * that the same domain comes of it again. NULL with the why and remedy of *failure set.
+ * Read and check the form of `object`. What it leaves open (uuid, MAC addresses) is chosen, and written into the
+ * object so that the same domain comes of it again. NULL with the why and remedy of *failure set.
  */
 struct config *config_parse(json_t *object, struct failure *failure);
 void config_free(struct config *config);

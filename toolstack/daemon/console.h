@@ -13,8 +13,8 @@
 struct console;
 
 /*
- * A console without a domain behind it yet; its log is LOG_DIR/console-NAME.log. `fresh`: an earlier domain's log of that
- * name is put aside.
+ * A console without a domain behind it yet; its log is LOG_DIR/console-NAME.log. `fresh`: an earlier domain's log of
+ * that name is put aside.
  */
 struct console *console_new(const char *name, bool fresh);
 /* Viewers are hung up on. */
@@ -29,8 +29,8 @@ int console_attach(struct console *console, uint16_t domid, uint64_t frame, uint
 void console_detach(struct console *console);
 
 /*
- * Make a connection a viewer: it gets the last `replay` bytes of the log, then all output; what it sends is input. Takes
- * over the connection.
+ * Make a connection a viewer: it gets the last `replay` bytes of the log, then all output; what it sends is input.
+ * Takes over the connection.
  */
 void console_add_viewer(struct console *console, struct bufferevent *connection, unsigned int replay);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Devices: see devices.h. A back end is ready when its state is InitWait and, for a disk, when the kernel has opened the
- * device, which shows in sysfs; for a network card, when its interface is a port of the bridge.
+ * Devices: see devices.h. A back end is ready when its state is InitWait and, for a disk, when the kernel has opened
+ * the device, which shows in sysfs; for a network card, when its interface is a port of the bridge.
  */
 #include "devices.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Disks and network cards of a domain: their nodes in the store, and what dom0 does to serve them. The back ends are the
- * kernel's xen-blkback and xen-netback; the store's keys are those of public/io/blkif.h and netif.h.
+ * Disks and network cards of a domain: their nodes in the store, and what dom0 does to serve them. The back ends are
+ * the kernel's xen-blkback and xen-netback; the store's keys are those of public/io/blkif.h and netif.h.
  */
 #ifndef DOMUSD_DEVICES_H
 #define DOMUSD_DEVICES_H

@@ -126,7 +126,8 @@ void domain_save(const struct domain *domain)
 {
     char *path = record_path(domain), *fresh = xasprintf("%s.new", path);
     json_t *record = json_pack("{s:s, s:i, s:I, s:{s:I, s:I}, s:{s:I, s:I}, s:O}", "state",
-                               state_names[domain->state], "domid", domain->domid, "started", (json_int_t)domain->started, "store", "frame",
+                               state_names[domain->state], "domid", domain->domid, "started",
+                               (json_int_t)domain->started, "store", "frame",
                                (json_int_t)domain->store.frame, "port", (json_int_t)domain->store.port, "console",
                                "frame", (json_int_t)domain->console_ring.frame, "port",
                                (json_int_t)domain->console_ring.port, "config", domain->object);

@@ -205,7 +205,8 @@ static json_t *describe(const struct xen_domctl_getdomaininfo *info)
                        name_of(info->domain), "uuid", uuid, "memory_kib", (json_int_t)info->tot_pages << 2,
                        "max_memory_kib", (json_int_t)info->max_pages << 2, "vcpus", (int)info->nr_online_vcpus,
                        "max_vcpus", (int)(info->max_vcpu_id + 1), "state",
-                       state_name(info, domain), "shutdown_reason", reason, "cpu_time_ns", (json_int_t)info->cpu_time, "managed", domain != NULL);
+                       state_name(info, domain), "shutdown_reason", reason, "cpu_time_ns", (json_int_t)info->cpu_time,
+                       "managed", domain != NULL);
     /* A name that is no UTF-8, in a store node that others wrote. */
     return object ? object : json_pack("{s:i}", "domid", (int)info->domain);
 }

@@ -26,8 +26,8 @@ bool host_name_free(const char *name, struct failure *failure);
 bool host_memory_enough(const struct config *config, struct failure *failure);
 
 /*
- * The number of the domain that a request means: a name, a number, or the digits of one. -1 with *failure set if there is
- * none. *domain is the managed domain, or NULL.
+ * The number of the domain that a request means: a name, a number, or the digits of one. -1 with *failure set if
+ * there is none. *domain is the managed domain, or NULL.
  */
 int host_find_domain(const json_t *reference, struct domain **domain, struct failure *failure);
 

@@ -19,8 +19,8 @@ struct creation {
 };
 
 /*
- * Make a domain of a configuration, checked here against everything that can be known before. False with *failure set if
- * it is refused; otherwise the outcome is told to the waiters of `domain->made`, maybe before this returns.
+ * Make a domain of a configuration, checked here against everything that can be known before. False with *failure set
+ * if it is refused; otherwise the outcome is told to the waiters of `domain->made`, maybe before this returns.
  */
 bool lifecycle_create(json_t *object, const struct creation *creation, struct failure *failure);
 

@@ -9,8 +9,8 @@
 #include <sys/types.h>
 
 /*
- * Attach `file` to a free loop device. It detaches itself when the last one who has it open closes it: that is *fd until
- * a back end has opened *node. 0 or -errno.
+ * Attach `file` to a free loop device. It detaches itself when the last one who has it open closes it: that is *fd
+ * until a back end has opened *node. 0 or -errno.
  */
 int loop_attach(const char *file, bool writable, int *fd, dev_t *node);
 

@@ -30,7 +30,7 @@ void store_release(uint16_t domid);
 /* Have a flush soon. */
 void store_io_flush_soon(void);
 
-/* See in `set` which of the connected domains are gone, dying or newly shut down, and tell watchers of @releaseDomain. */
+/* See in `set` which connected domains are gone, dying or newly shut down, and tell watchers of @releaseDomain. */
 void store_check_domains(const struct domain_set *set);
 
 #endif

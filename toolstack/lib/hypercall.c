@@ -201,6 +201,14 @@ int hv_evtchn_alloc_unbound(uint32_t domid, uint32_t remote)
     return result ? result : (int)alloc.port;
 }
 
+/* Grant operations have error numbers of their own; most say little more than that it did not work. */
+static int grant_error(int16_t status)
+{
+    if (status == GNTST_bad_domain)
+        return -ESRCH;
+    return status == GNTST_permission_denied ? -EPERM : -ENOMEM;
+}
+
 int hv_grant_setup_table(uint32_t domid, unsigned int count, xen_pfn_t *frames)
 {
     size_t size = sizeof(struct gnttab_setup_table) + count * sizeof(*frames);
@@ -214,9 +222,8 @@ int hv_grant_setup_table(uint32_t domid, unsigned int count, xen_pfn_t *frames)
     setup->nr_frames = count;
     set_xen_guest_handle(setup->frame_list, list);
     result = hv_call(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, (uintptr_t)setup, 1, 0, 0);
-    /* Its own status numbers say little more than that it did not work. */
     if (result == 0 && setup->status != GNTST_okay)
-        result = setup->status == GNTST_bad_domain ? -ESRCH : setup->status == GNTST_permission_denied ? -EPERM : -ENOMEM;
+        result = grant_error(setup->status);
     if (result == 0)
         memcpy(frames, list, count * sizeof(*frames));
     hv_buf_free(setup, size);

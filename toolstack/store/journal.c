@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The journal: what happened, in records, several to a batch. A batch is written whole or, after a crash in the middle of
- * it, does not count: its header has the length and a checksum. docs/store.md describes the format.
+ * The journal: what happened, in records, several to a batch. A batch is written whole or, after a crash in the
+ * middle of it, does not count: its header has the length and a checksum. docs/store.md describes the format.
  */
 #include "internal.h"
 

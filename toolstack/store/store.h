@@ -5,9 +5,9 @@
  *
  * Specification: Xen's docs/misc/xenstore.txt and xenstore-ring.txt; public/io/xs_wire.h.
  *
- * Order of effects. Handling input changes the tree, queues output and collects records of both in the journal. The user
- * then writes the journal (store_journal) before it lets any of that output out: whoever saw an effect can rely on it to
- * be there after the daemon was killed and started again.
+ * Order of effects. Handling input changes the tree, queues output and collects records of both in the journal. The
+ * user then writes the journal (store_journal) before it lets any of that output out: whoever saw an effect can rely
+ * on it to be there after the daemon was killed and started again.
  */
 #ifndef DOMUS_STORE_H
 #define DOMUS_STORE_H

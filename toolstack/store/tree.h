@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store's tree of nodes, in versions. A version is a pointer to a root, counted; holding one keeps all that it shows
- * as it was. Changing a version copies the nodes on the way that another version shares, and only those: a tree that
- * nobody else holds is changed in place.
+ * The store's tree of nodes, in versions. A version is a pointer to a root, counted; holding one keeps all that it
+ * shows as it was. Changing a version copies the nodes on the way that another version shares, and only those: a tree
+ * that nobody else holds is changed in place.
  *
  * Paths here are absolute and valid (path_valid).
  */

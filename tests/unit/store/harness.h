@@ -46,8 +46,8 @@ void send_raw(struct store_conn *conn, uint32_t type, uint32_t tx, const void *p
 bool receive(struct store_conn *conn, struct message *message);
 
 /*
- * Send a request whose payload is `payload` (a literal with its inner NULs; the final one is added) and expect the given
- * reply: "OK" and the like, or an error's name.
+ * Send a request whose payload is `payload` (a literal with its inner NULs; the final one is added) and expect the
+ * given reply: "OK" and the like, or an error's name.
  */
 #define expect_reply(conn, type, tx, payload, answer) \
     expect_reply_at(conn, type, tx, payload, sizeof(payload), answer, sizeof(answer), __FILE__, __LINE__)

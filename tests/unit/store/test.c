@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store's protocol, seen by its clients: what xenstore.txt promises, what hostile clients try, what a restart keeps.
+ * The store's protocol, seen by its clients: what xenstore.txt promises, what hostile clients try, what a restart
+ * keeps.
  */
 #include "harness.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store's rings as a guest sees them: wrap-around, slow readers, nonsense in the shared page, a daemon that is killed
- * between any two steps.
+ * The store's rings as a guest sees them: wrap-around, slow readers, nonsense in the shared page, a daemon that is
+ * killed between any two steps.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -301,8 +301,8 @@ static void test_overwritten_indices(void **state)
 }
 
 /*
- * Kill the daemon before the journal, between journal and rings, or after both, at every message; nothing is lost, nothing
- * is done twice.
+ * Kill the daemon before the journal, between journal and rings, or after both, at every message; nothing is lost,
+ * nothing is done twice.
  */
 static void test_kill_anywhere(void **state)
 {
