@@ -108,6 +108,8 @@ int pv_set_guest_tables(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
 {
     int rc = 0;
 
+    if (mfn_x(kernel_l4) == 0)
+        return -EINVAL;
     /* A call that was preempted has done the first half already. */
     if (!mfn_eq(v->arch.guest_table, kernel_l4)) {
         rc = pv_drop_guest_tables(v);
