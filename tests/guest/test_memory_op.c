@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* memory_op: reservations, exchange, questions, and arguments that are wrong. */
+#include "kernel.h"
+
+#define EXTENTS 64
+
+static xen_pfn_t list[EXTENTS], list2[EXTENTS];
+
+static struct xen_memory_reservation reservation(xen_pfn_t *extents, unsigned long nr, unsigned int order)
+{
+    struct xen_memory_reservation r = { .nr_extents = nr, .extent_order = order, .domid = DOMID_SELF };
+
+    set_xen_guest_handle(r.extent_start, extents);
+    return r;
+}
+
+static long memory_op(unsigned int op, void *arg)
+{
+    return HCALL(memory_op, op, arg, 0, 0, 0);
+}
+
+static long pages_now(void)
+{
+    domid_t self = DOMID_SELF;
+
+    return memory_op(XENMEM_current_reservation, &self);
+}
+
+static void ballooning_returns_what_it_took(void)
+{
+    struct xen_memory_reservation r = reservation(list, EXTENTS, 0);
+    long before = pages_now();
+
+    check(before > 0);
+    check_eq(memory_op(XENMEM_increase_reservation, &r), EXTENTS);
+    check_eq(pages_now(), before + EXTENTS);
+    check_eq(memory_op(XENMEM_decrease_reservation, &r), EXTENTS);
+    check_eq(pages_now(), before);
+}
+
+static void populate_tells_frames_and_m2p(void)
+{
+    struct xen_memory_reservation r = reservation(list, 4, 2);
+    const unsigned long *m2p = (const unsigned long *)HV_START;
+
+    for (int i = 0; i < 4; i++)
+        list[i] = 0x70000 + 4 * i;
+    check_eq(memory_op(XENMEM_populate_physmap, &r), 4);
+    for (int i = 0; i < 4; i++) {
+        check_eq(list[i] % 4, 0);
+        check_eq(m2p[list[i] + 3], 0x70000 + 4 * i + 3);
+    }
+    check_eq(memory_op(XENMEM_decrease_reservation, &r), 4);
+}
+
+static void frames_of_others_are_not_given_back(void)
+{
+    struct xen_memory_reservation r = reservation(list, 3, 0);
+    long before = pages_now();
+
+    list[0] = 0;                        /* the hypervisor's or nobody's */
+    list[1] = ~0UL;
+    list[2] = 1UL << 40;
+    check_eq(memory_op(XENMEM_decrease_reservation, &r), 0);
+    list[0] = shared_info ? start_info->shared_info >> PAGE_SHIFT : 0;
+    check_eq(memory_op(XENMEM_decrease_reservation, &r), 0);
+    check_eq(pages_now(), before);
+}
+
+static void wrong_reservations_do_nothing(void)
+{
+    struct xen_memory_reservation r = reservation(list, 1, 0);
+    long before = pages_now();
+
+    r.extent_order = 60;
+    check_eq(memory_op(XENMEM_increase_reservation, &r), 0);
+    check_eq(memory_op(XENMEM_decrease_reservation, &r), 0);
+    r.extent_order = 0;
+    r.nr_extents = ~0UL;
+    check_eq(memory_op(XENMEM_increase_reservation, &r), 0);
+    r.nr_extents = 1;
+    r.domid = 1234;
+    check_eq(memory_op(XENMEM_increase_reservation, &r), 0);
+    r = reservation((void *)HV_SECRET, 1, 0);
+    check_eq(memory_op(XENMEM_populate_physmap, &r), 0);
+    check_eq(memory_op(XENMEM_decrease_reservation, &r), 0);
+    check_eq(memory_op(XENMEM_populate_physmap, (void *)HV_SECRET), 0);
+    /* More extents done than there are. */
+    check_eq(HCALL(memory_op, XENMEM_increase_reservation | 9 << 6, &r, 0, 0, 0), 9);
+    check_eq(pages_now(), before);
+}
+
+/* Sixteen frames for one of sixteen times the size below 4 GiB, and back. */
+static void exchange_makes_memory_contiguous(void)
+{
+    struct xen_memory_exchange x = { .in = reservation(list, 16, 0), .out = reservation(list2, 1, 4) };
+    struct xen_memory_reservation r = x.in;
+    const unsigned long *m2p = (const unsigned long *)HV_START;
+    long before;
+
+    check_eq(memory_op(XENMEM_increase_reservation, &r), 16);
+    before = pages_now();
+    list2[0] = 0x71000;
+    x.out.mem_flags = XENMEMF_address_bits(32);
+    check_eq(memory_op(XENMEM_exchange, &x), 0);
+    check_eq(x.nr_exchanged, 16);
+    check_eq(list2[0] % 16, 0);
+    check(list2[0] < 1UL << 20);
+    check_eq(m2p[list2[0] + 15], 0x7100f);
+    check_eq(pages_now(), before);
+
+    x = (struct xen_memory_exchange){ .in = reservation(list2, 1, 4), .out = reservation(list, 16, 0) };
+    for (int i = 0; i < 16; i++)
+        list[i] = 0x72000 + i;
+    check_eq(memory_op(XENMEM_exchange, &x), 0);
+    check_eq(x.nr_exchanged, 1);
+    check_eq(m2p[list[7]], 0x72007);
+    check_eq(pages_now(), before);
+    check_eq(memory_op(XENMEM_decrease_reservation, &r), 16);
+}
+
+static void exchange_refuses_frames_in_use(void)
+{
+    void *page = alloc_page();
+    struct xen_memory_exchange x = { .in = reservation(list, 2, 0), .out = reservation(list2, 2, 0) };
+    struct xen_memory_reservation r = reservation(list, 1, 0);
+    long before = pages_now();
+
+    check_eq(memory_op(XENMEM_increase_reservation, &r), 1);
+    list[1] = mfn_of(page);             /* mapped: a reference and a type more */
+    list2[0] = 0x73000;
+    list2[1] = 0x73001;
+    check_eq(memory_op(XENMEM_exchange, &x), -XEN_EINVAL);
+    check_eq(x.nr_exchanged, 1);        /* the first was done */
+    check_eq(pages_now(), before + 1);
+    r = reservation(list2, 1, 0);
+    check_eq(memory_op(XENMEM_decrease_reservation, &r), 1);
+    *(volatile int *)page = 5;
+    check_eq(*(volatile int *)page, 5);
+}
+
+static void wrong_exchanges_are_refused(void)
+{
+    struct xen_memory_exchange x = { .in = reservation(list, 16, 0), .out = reservation(list2, 2, 4) };
+
+    check_eq(memory_op(XENMEM_exchange, &x), -XEN_EINVAL);      /* sizes differ */
+    x.out.nr_extents = 1;
+    x.out.domid = 7;
+    check_eq(memory_op(XENMEM_exchange, &x), -XEN_EINVAL);      /* domains differ */
+    x.out.domid = DOMID_SELF;
+    x.nr_exchanged = 17;
+    check_eq(memory_op(XENMEM_exchange, &x), -XEN_EINVAL);      /* more done than there is */
+    x.nr_exchanged = 3;
+    check_eq(memory_op(XENMEM_exchange, &x), -XEN_EINVAL);      /* not whole chunks */
+    x.nr_exchanged = 0;
+    x.out.mem_flags = XENMEMF_address_bits(12);
+    check_eq(memory_op(XENMEM_exchange, &x), -XEN_EINVAL);
+    x.out.mem_flags = 0;
+    x.in.extent_order = 63;
+    x.out.extent_order = 63;
+    check(memory_op(XENMEM_exchange, &x) < 0);
+    check_eq(memory_op(XENMEM_exchange, (void *)HV_SECRET), -XEN_EFAULT);
+}
+
+static void questions(void)
+{
+    domid_t self = DOMID_SELF, nobody = 4321;
+
+    check(HCALL(memory_op, XENMEM_maximum_ram_page, 0, 0, 0, 0) > 0x1000);
+    check(memory_op(XENMEM_maximum_reservation, &self) >= pages_now());
+    check_eq(memory_op(XENMEM_current_reservation, &nobody), -XEN_ESRCH);
+    check_eq(memory_op(XENMEM_current_reservation, (void *)HV_SECRET), -XEN_EFAULT);
+    check_eq(memory_op(50, 0), -XEN_ENOSYS);
+    check_eq(HCALL(memory_op, XENMEM_current_reservation | 1 << 6, &self, 0, 0, 0), -XEN_EINVAL);
+}
+
+static void frames_are_not_translated(void)
+{
+    struct xen_add_to_physmap a = { .domid = DOMID_SELF, .space = XENMAPSPACE_shared_info };
+    struct xen_remove_from_physmap d = { .domid = DOMID_SELF };
+
+    check_eq(memory_op(XENMEM_add_to_physmap, &a), -XEN_EACCES);
+    check_eq(memory_op(XENMEM_remove_from_physmap, &d), -XEN_EACCES);
+}
+
+static void claims(void)
+{
+    struct xen_memory_reservation r = { .nr_extents = pages_now() + 100, .domid = 0 };
+
+    check_eq(memory_op(XENMEM_claim_pages, &r), 0);
+    check_eq(memory_op(XENMEM_claim_pages, &r), -XEN_EINVAL);   /* one at a time */
+    r.nr_extents = 0;
+    check_eq(memory_op(XENMEM_claim_pages, &r), 0);
+    r.nr_extents = 1UL << 30;
+    check(memory_op(XENMEM_claim_pages, &r) < 0);
+    r.nr_extents = 1;
+    r.extent_order = 1;
+    check_eq(memory_op(XENMEM_claim_pages, &r), -XEN_EINVAL);
+}
+
+static void resource_frames(void)
+{
+    struct xen_mem_acquire_resource q = { .domid = DOMID_SELF, .type = XENMEM_resource_grant_table };
+
+    check_eq(memory_op(XENMEM_acquire_resource, &q), 0);
+    check(q.nr_frames > 0);
+    q.nr_frames = 1;
+    set_xen_guest_handle(q.frame_list, list);
+    check_eq(memory_op(XENMEM_acquire_resource, &q), 0);
+    check(list[0] != 0);
+    q.frame = 1UL << 40;
+    check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EINVAL);
+    q.frame = 0;
+    q.pad = 1;
+    check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EINVAL);
+    q.pad = 0;
+    q.type = 77;
+    check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EOPNOTSUPP);
+}
+
+TESTS({ "ballooning returns what it took", ballooning_returns_what_it_took },
+      { "populate tells frames and M2P", populate_tells_frames_and_m2p },
+      { "frames of others are not given back", frames_of_others_are_not_given_back },
+      { "wrong reservations do nothing", wrong_reservations_do_nothing },
+      { "exchange makes memory contiguous", exchange_makes_memory_contiguous },
+      { "exchange refuses frames in use", exchange_refuses_frames_in_use },
+      { "wrong exchanges are refused", wrong_exchanges_are_refused }, { "questions", questions },
+      { "frames are not translated", frames_are_not_translated }, { "claims", claims },
+      { "resource frames", resource_frames });
