@@ -5,6 +5,7 @@
  * decoding: the CPU has reported it with the fault. Intel SDM vol. 2, chapters 2 and 3 and appendix A.
  */
 #include <domus/lib.h>
+#include <domus/string.h>
 #include <asm/processor.h>
 #include <asm/pv_insn.h>
 
@@ -21,190 +22,156 @@
 
 /* ---- Decoding ---- */
 
-struct decoder {
-    const u8 *next, *end;
-    bool failed;            /* the bytes ended too early */
-};
-
-static u8 take_byte(struct decoder *d)
-{
-    if (d->next < d->end)
-        return *d->next++;
-    d->failed = true;
-    return 0;
-}
-
-static u64 take_imm(struct decoder *d, unsigned int bytes)
-{
-    u64 value = 0;
-
-    for (unsigned int i = 0; i < bytes; i++)
-        value |= (u64)take_byte(d) << 8 * i;
-    /* Sign extension. */
-    return (u64)((s64)(value << (64 - 8 * bytes)) >> (64 - 8 * bytes));
-}
-
-static void skip(struct decoder *d, unsigned int bytes)
-{
-    while (bytes--)
-        (void)take_byte(d);
-}
-
-/* Passes over SIB and displacement; false if the operand is no memory. */
-static bool skip_address(struct decoder *d, u8 modrm)
-{
-    unsigned int mod = modrm >> 6, rm = modrm & 7;
-
-    if (mod == 3)
-        return false;
-    if (rm == 4 && (take_byte(d) & 7) == 5 && mod == 0)
-        skip(d, 4);
-    else if (mod == 0 && rm == 5)
-        skip(d, 4);
-    else
-        skip(d, mod == 1 ? 1 : mod == 2 ? 4 : 0);
-    return true;
-}
-
-/* How an opcode's other operand is given. */
-enum source { SRC_REG, SRC_IMM, SRC_IMM8, SRC_NONE };
+/* How an opcode's other operand is given; GROUP: ModRM.reg is part of the opcode. */
+enum source { SRC_REG = 1, SRC_IMM, SRC_IMM8, SRC_NONE };
 
 struct form {
-    enum mem_op op;
-    enum source source;
+    u8 op;                  /* enum mem_op, or of a group its number */
+    u8 source;              /* enum source; 0: an opcode that is none of ours */
     bool byte;              /* operand of one byte, whatever the prefixes */
+    bool group;
 };
 
-/* Opcodes whose ModRM.reg is part of the opcode: -1 where the digit is none of ours. */
-static const s8 group1[8] = { OP_ADD, OP_OR, -1, -1, OP_AND, OP_SUB, OP_XOR, -1 };
-static const s8 group3[8] = { -1, -1, OP_NOT, OP_NEG, -1, -1, -1, -1 };
-static const s8 group4[8] = { OP_INC, OP_DEC, -1, -1, -1, -1, -1, -1 };
-static const s8 group8[8] = { -1, -1, -1, -1, -1, OP_BTS, OP_BTR, OP_BTC };
-static const s8 group9[8] = { -1, OP_CMPXCHG8B, -1, -1, -1, -1, -1, -1 };
-static const s8 group11[8] = { OP_MOV, -1, -1, -1, -1, -1, -1, -1 };
+#define BOTH_SIZES(opcode, o, src) [opcode] = { o, src, true, false }, [(opcode) + 1] = { o, src, false, false }
+#define GROUP_SIZES(opcode, n, src) [opcode] = { n, src, true, true }, [(opcode) + 1] = { n, src, false, true }
 
-static bool from_group(struct form *f, const s8 *group, u8 modrm, enum source source)
+enum { GROUP1, GROUP3, GROUP4, GROUP8, GROUP9, GROUP11 };
+#define NONE 0xff
+
+/* By group and ModRM.reg. */
+static const u8 group_op[][8] = {
+    [GROUP1] = { OP_ADD, OP_OR, NONE, NONE, OP_AND, OP_SUB, OP_XOR, NONE },
+    [GROUP3] = { NONE, NONE, OP_NOT, OP_NEG, NONE, NONE, NONE, NONE },
+    [GROUP4] = { OP_INC, OP_DEC, NONE, NONE, NONE, NONE, NONE, NONE },
+    [GROUP8] = { NONE, NONE, NONE, NONE, NONE, OP_BTS, OP_BTR, OP_BTC },
+    [GROUP9] = { NONE, OP_CMPXCHG8B, NONE, NONE, NONE, NONE, NONE, NONE },
+    [GROUP11] = { OP_MOV, NONE, NONE, NONE, NONE, NONE, NONE, NONE },
+};
+
+static const struct form one_byte[256] = {
+    BOTH_SIZES(0x00, OP_ADD, SRC_REG), BOTH_SIZES(0x08, OP_OR, SRC_REG), BOTH_SIZES(0x20, OP_AND, SRC_REG),
+    BOTH_SIZES(0x28, OP_SUB, SRC_REG), BOTH_SIZES(0x30, OP_XOR, SRC_REG), BOTH_SIZES(0x86, OP_XCHG, SRC_REG),
+    BOTH_SIZES(0x88, OP_MOV, SRC_REG), GROUP_SIZES(0x80, GROUP1, SRC_IMM),
+    [0x83] = { GROUP1, SRC_IMM8, false, true },
+    GROUP_SIZES(0xc6, GROUP11, SRC_IMM), GROUP_SIZES(0xf6, GROUP3, SRC_NONE), GROUP_SIZES(0xfe, GROUP4, SRC_NONE),
+};
+
+/* After 0x0f. 0xc3 is MOVNTI. */
+static const struct form two_byte[256] = {
+    [0xab] = { OP_BTS, SRC_REG, false, false }, [0xb3] = { OP_BTR, SRC_REG, false, false },
+    [0xbb] = { OP_BTC, SRC_REG, false, false }, [0xc3] = { OP_MOV, SRC_REG, false, false },
+    [0xba] = { GROUP8, SRC_IMM8, false, true }, [0xc7] = { GROUP9, SRC_NONE, false, true },
+    BOTH_SIZES(0xb0, OP_CMPXCHG, SRC_REG), BOTH_SIZES(0xc0, OP_XADD, SRC_REG),
+};
+
+/* Passes over legacy prefixes; NULL: one that changes too much, or too many. */
+static const u8 *skip_prefixes(const u8 *p, bool *op16)
 {
-    int op = group[modrm >> 3 & 7];
+    const u8 *end = p + MAX_INSN_LENGTH;
 
-    f->op = (enum mem_op)op;
-    f->source = source;
-    return op >= 0;
-}
-
-static bool one_byte_form(u8 opcode, u8 modrm, struct form *f)
-{
-    f->byte = !(opcode & 1);
-    f->source = SRC_REG;
-    switch (opcode & 0xfe) {
-    case 0x00: f->op = OP_ADD; return true;
-    case 0x08: f->op = OP_OR; return true;
-    case 0x20: f->op = OP_AND; return true;
-    case 0x28: f->op = OP_SUB; return true;
-    case 0x30: f->op = OP_XOR; return true;
-    case 0x86: f->op = OP_XCHG; return true;
-    case 0x88: f->op = OP_MOV; return true;
-    case 0x80: return from_group(f, group1, modrm, SRC_IMM);
-    case 0x82: return opcode == 0x83 && from_group(f, group1, modrm, SRC_IMM8);
-    case 0xc6: return from_group(f, group11, modrm, SRC_IMM);
-    case 0xf6: return from_group(f, group3, modrm, SRC_NONE);
-    case 0xfe: return from_group(f, group4, modrm, SRC_NONE);
-    default: return false;
-    }
-}
-
-static bool two_byte_form(u8 opcode, u8 modrm, struct form *f)
-{
-    f->byte = opcode == 0xb0 || opcode == 0xc0;
-    f->source = SRC_REG;
-    switch (opcode) {
-    case 0xab: f->op = OP_BTS; return true;
-    case 0xb3: f->op = OP_BTR; return true;
-    case 0xbb: f->op = OP_BTC; return true;
-    case 0xb0:
-    case 0xb1: f->op = OP_CMPXCHG; return true;
-    case 0xc0:
-    case 0xc1: f->op = OP_XADD; return true;
-    case 0xc3: f->op = OP_MOV; return true;             /* MOVNTI */
-    case 0xba: return from_group(f, group8, modrm, SRC_IMM8);
-    case 0xc7: return from_group(f, group9, modrm, SRC_NONE);
-    default: return false;
-    }
-}
-
-/* Passes over prefixes; the opcode's first byte is next. false: one that changes too much. */
-static bool take_prefixes(struct decoder *d, bool *op16, u8 *rex)
-{
-    *op16 = false;
-    *rex = 0;
-    for (;; d->next++) {
-        u8 byte = d->next < d->end ? *d->next : 0;
-
-        switch (byte) {
-        case 0x66: *op16 = true; break;
+    for (; p < end; p++) {
+        switch (*p) {
+        case 0x66:
+            *op16 = true;
+            break;
         case 0xf0: case 0x67:
         case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65:
             break;
         case 0xf2: case 0xf3:
-            return false;
+            return NULL;
         default:
-            if ((byte & 0xf0) == 0x40) {
-                *rex = byte;
-                d->next++;
-            }
-            return d->next < d->end;
+            return p;
         }
+    }
+    return NULL;
+}
+
+/* Bytes of SIB and displacement behind ModRM, which names memory. */
+static unsigned int address_bytes(u8 modrm, u8 sib)
+{
+    unsigned int mod = modrm >> 6, rm = modrm & 7, bytes = rm == 4;
+
+    if (mod == 0)
+        return bytes + ((rm == 4 ? sib & 7 : rm) == 5 ? 4 : 0);
+    return bytes + (mod == 1 ? 1 : 4);
+}
+
+/* Sign extended. */
+static u64 read_imm(const u8 *p, unsigned int bytes)
+{
+    s32 imm32;
+    s16 imm16;
+
+    switch (bytes) {
+    case 1:
+        return (u64)(s8)*p;
+    case 2:
+        memcpy(&imm16, p, sizeof(imm16));
+        return (u64)imm16;
+    default:
+        memcpy(&imm32, p, sizeof(imm32));
+        return (u64)imm32;
     }
 }
 
-bool decode_mem_insn(const u8 *code, unsigned int avail, struct mem_insn *insn)
+bool decode_mem_insn(const u8 code[INSN_BUFFER], unsigned int avail, struct mem_insn *insn)
 {
-    struct decoder d = { code, code + min(avail, (unsigned int)MAX_INSN_LENGTH), false };
-    struct form f;
-    bool op16, known;
-    u8 rex, opcode, modrm;
+    const struct form *f = one_byte;
+    bool op16 = false;
+    const u8 *p = code;
+    u8 rex = 0, modrm;
+    unsigned int imm_bytes = 0;
 
-    if (!take_prefixes(&d, &op16, &rex))
-        return false;
-    opcode = take_byte(&d);
-    if (opcode == 0x0f) {
-        opcode = take_byte(&d);
-        modrm = take_byte(&d);
-        known = two_byte_form(opcode, modrm, &f);
-    } else {
-        modrm = take_byte(&d);
-        known = one_byte_form(opcode, modrm, &f);
+    /* Whatever is decoded, however odd, lies in the buffer; whether it was all there is seen at the end. */
+    if ((*p & 0xf0) != 0x40) {
+        p = skip_prefixes(p, &op16);
+        if (!p)
+            return false;
     }
-    if (!known || !skip_address(&d, modrm))
+    if ((*p & 0xf0) == 0x40)
+        rex = *p++;
+    if (*p == 0x0f) {
+        f = two_byte;
+        p++;
+    }
+    f += *p++;
+    modrm = *p++;
+    if (!f->source || modrm >= 0xc0)
         return false;
+    p += address_bytes(modrm, *p);
 
-    insn->op = f.op;
-    insn->bytes = f.byte ? 1 : rex & REX_W ? 8 : op16 ? 2 : 4;
+    insn->op = f->group ? group_op[f->op][modrm >> 3 & 7] : f->op;
+    insn->bytes = f->byte ? 1 : rex & REX_W ? 8 : op16 ? 2 : 4;
     insn->reg = (u8)((modrm >> 3 & 7) | (rex & REX_R ? 8 : 0));
-    insn->high_byte = f.byte && !rex && insn->reg >= 4;
-    insn->has_imm = f.source == SRC_IMM || f.source == SRC_IMM8;
-    insn->imm = 0;
-    if (insn->has_imm)
-        insn->imm = take_imm(&d, f.source == SRC_IMM8 ? 1 : min(insn->bytes, (u8)4));
-    if (f.op == OP_CMPXCHG8B) {
+    insn->high_byte = f->byte && !rex && insn->reg >= 4;
+    insn->has_imm = f->source == SRC_IMM || f->source == SRC_IMM8;
+    if (insn->has_imm) {
+        imm_bytes = f->source == SRC_IMM8 ? 1 : min(insn->bytes, (u8)4);
+        insn->imm = read_imm(p, imm_bytes);
+    }
+    insn->length = (u8)(p + imm_bytes - code);
+    if (insn->op == OP_CMPXCHG8B) {
         if (rex & REX_W)
             return false;       /* sixteen bytes: two entries */
         insn->bytes = 8;
     }
-    insn->length = (u8)(d.next - code);
-    return !d.failed;
+    return insn->op != NONE && insn->length <= min(avail, (unsigned int)MAX_INSN_LENGTH);
 }
 
 /* ---- Registers ---- */
 
+#define REG_OFFSET(r) offsetof(struct cpu_user_regs, r)
+
+/* By the number in instructions. */
+static const u8 reg_offset[16] = {
+    REG_OFFSET(rax), REG_OFFSET(rcx), REG_OFFSET(rdx), REG_OFFSET(rbx), REG_OFFSET(rsp), REG_OFFSET(rbp),
+    REG_OFFSET(rsi), REG_OFFSET(rdi), REG_OFFSET(r8), REG_OFFSET(r9), REG_OFFSET(r10), REG_OFFSET(r11),
+    REG_OFFSET(r12), REG_OFFSET(r13), REG_OFFSET(r14), REG_OFFSET(r15),
+};
+
 static u64 *gpr(const struct cpu_user_regs *regs, unsigned int number)
 {
-    const u64 *const reg[16] = {
-        &regs->rax, &regs->rcx, &regs->rdx, &regs->rbx, &regs->rsp, &regs->rbp, &regs->rsi, &regs->rdi,
-        &regs->r8, &regs->r9, &regs->r10, &regs->r11, &regs->r12, &regs->r13, &regs->r14, &regs->r15,
-    };
-
-    return (u64 *)reg[number];
+    return (u64 *)((unsigned long)regs + reg_offset[number]);
 }
 
 static u64 operand_mask(unsigned int bytes)
@@ -249,7 +216,8 @@ static u64 result_flags(u64 result, unsigned int bytes)
         flags |= FLAG_ZF;
     if (result >> (8 * bytes - 1) & 1)
         flags |= FLAG_SF;
-    if (!(__builtin_popcountl(result & 0xff) & 1))
+    /* Even parity of the low byte: of its nibbles' exclusive or, by a table of sixteen bits. */
+    if (!(0x6996 >> ((result ^ result >> 4) & 15) & 1))
         flags |= FLAG_PF;
     return flags;
 }

@@ -17,13 +17,11 @@
 
 /* ---- Domains named by the caller ---- */
 
-struct domain *get_pg_owner(domid_t domid, int *err)
+struct domain *get_other_pg_owner(domid_t domid, int *err)
 {
     struct domain *self = current->domain, *d;
 
     *err = 0;
-    if (likely(domid == DOMID_SELF))
-        return self;
     if (domid == DOMID_IO)
         return dom_io;
     if (domid == DOMID_XEN) {
@@ -44,9 +42,9 @@ struct domain *get_pg_owner(domid_t domid, int *err)
     return d;
 }
 
-void put_pg_owner(struct domain *d)
+void put_other_pg_owner(struct domain *d)
 {
-    if (d != current->domain && d != dom_io && d != dom_xen)
+    if (d != dom_io && d != dom_xen)
         put_domain(d);
 }
 
@@ -211,7 +209,7 @@ static int serve_requests(struct update_batch *b, guest_ptr_t ureqs, unsigned in
 /* foreigndom: low half, owner of the frames; high half, owner of the tables plus one, or 0 for the caller. */
 static int open_batch(struct update_batch *b, unsigned int foreigndom)
 {
-    int rc;
+    int rc = 0;
 
     *b = (struct update_batch){ .pt_owner = current->domain };
     if (unlikely(foreigndom >> 16)) {
@@ -234,6 +232,33 @@ static void close_batch(struct update_batch *b)
     put_pg_owner(b->pt_owner);
 }
 
+/* By far the most frequent call: one entry of level 1, of the caller's own tables and frames. false: not that. */
+static inline bool serve_single(struct vcpu *v, guest_ptr_t ureq, int *rc)
+{
+    struct mmu_update req;
+    struct page_info *pg;
+    mfn_t mfn;
+    pte_t *p;
+
+    if (unlikely(copy_from_guest(&req, (const void *)ureq, sizeof(req))))
+        return false;
+    mfn = maddr_to_mfn(req.ptr);
+    if (unlikely((req.ptr & 7) != MMU_NORMAL_PT_UPDATE && (req.ptr & 7) != MMU_PT_UPDATE_PRESERVE_AD) ||
+        unlikely(!mfn_valid(mfn)))
+        return false;
+    pg = mfn_to_page(mfn);
+    if (unlikely((READ_ONCE(pg->type_info) & PGT_type_mask) != PGT_l1_page_table) || unlikely(!page_lock(pg)))
+        return false;
+    if (unlikely((pg->type_info & PGT_type_mask) != PGT_l1_page_table || pg->owner != v->domain)) {
+        page_unlock(pg);
+        return false;
+    }
+    p = maddr_to_virt(req.ptr & ~7UL);
+    *rc = update_l1e(p, pte_from_value(req.val), req.ptr & 7 ? PTE_PRESERVE_AD : PTE_SET, NULL, v->domain, v->domain);
+    page_unlock(pg);
+    return true;
+}
+
 long do_mmu_update(guest_ptr_t ureqs, unsigned int count, guest_ptr_t pdone, unsigned int foreigndom)
 {
     struct vcpu *v = current;
@@ -241,6 +266,8 @@ long do_mmu_update(guest_ptr_t ureqs, unsigned int count, guest_ptr_t pdone, uns
     unsigned int done_before = 0, done = 0;
     int rc = finish_deferred_type(v);
 
+    if (likely(!rc && count == 1 && !pdone && foreigndom == DOMID_SELF) && likely(serve_single(v, ureqs, &rc)))
+        return rc;
     if (unlikely(rc))
         return hypercall_create_continuation(__HYPERVISOR_mmu_update, 4, ureqs, (unsigned long)count, pdone,
                                              (unsigned long)foreigndom);

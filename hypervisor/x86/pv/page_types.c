@@ -29,23 +29,6 @@
 
 /* ---- References ---- */
 
-bool get_page(struct page_info *pg, const struct domain *d)
-{
-    unsigned long x = READ_ONCE(pg->count_info);
-
-    do {
-        /* None: free, or about to be. All ones: one more would look like none. */
-        if (unlikely((x & PGC_count_mask) == 0 || (x & PGC_count_mask) == PGC_count_mask))
-            return false;
-    } while (unlikely(!__atomic_compare_exchange_n(&pg->count_info, &x, x + 1, false, __ATOMIC_SEQ_CST,
-                                                   __ATOMIC_RELAXED)));
-    /* The owner is stable only now. */
-    if (likely(READ_ONCE(pg->owner) == d))
-        return true;
-    put_page(pg);
-    return false;
-}
-
 struct page_info *get_page_from_mfn(mfn_t mfn, const struct domain *d)
 {
     struct page_info *pg;
@@ -83,27 +66,23 @@ void share_page_with_guest(struct page_info *pg, struct domain *d, bool writable
 
 /* ---- The lock of one table ---- */
 
-bool page_lock(struct page_info *pg)
+/* Whenever there is anything but an unlocked, validated type with users. */
+bool page_lock_slow(struct page_info *pg)
 {
     unsigned long x = READ_ONCE(pg->type_info);
 
     for (;;) {
-        if (unlikely(!(x & PGT_validated) || !(x & PGT_count_mask)))
+        if (!(x & PGT_validated) || !(x & PGT_count_mask))
             return false;
-        if (unlikely(x & PGT_locked)) {
+        if (x & PGT_locked) {
             cpu_relax();
             x = READ_ONCE(pg->type_info);
             continue;
         }
-        if (likely(__atomic_compare_exchange_n(&pg->type_info, &x, (x + 1) | PGT_locked, false,
-                                               __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)))
+        if (__atomic_compare_exchange_n(&pg->type_info, &x, (x + 1) | PGT_locked, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED))
             return true;
     }
-}
-
-void page_unlock(struct page_info *pg)
-{
-    (void)__atomic_fetch_sub(&pg->type_info, PGT_locked + 1, __ATOMIC_RELEASE);
 }
 
 /* ---- Types ---- */
@@ -304,14 +283,10 @@ void defer_partial_type(struct page_info *pg)
         (void)finish_partial_type(pg, 0, false);
 }
 
-int finish_deferred_type(struct vcpu *v)
+int finish_deferred_slow(struct vcpu *v)
 {
-    mfn_t mfn = v->arch.old_guest_table;
-    int rc;
+    int rc = finish_partial_type(mfn_to_page(v->arch.old_guest_table), 0, true);
 
-    if (likely(mfn_x(mfn) == 0))
-        return 0;
-    rc = finish_partial_type(mfn_to_page(mfn), 0, true);
     if (!rc)
         v->arch.old_guest_table = _mfn(0);
     return rc;

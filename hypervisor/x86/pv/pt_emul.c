@@ -29,11 +29,12 @@ static bool is_l1_table(const struct domain *d, mfn_t mfn)
 
 static bool fetch_insn(unsigned long rip, struct mem_insn *insn)
 {
-    u8 code[MAX_INSN_LENGTH];
-    /* At the end of a page what is there has to do. */
-    unsigned long missing = arch_copy_from_guest(code, (const void *)rip, sizeof(code));
+    u8 code[INSN_BUFFER] __aligned(8) = { 0 };
+    /* Whole words are quickest; at the end of a page what is there has to do. */
+    unsigned int wanted = ROUNDUP(MAX_INSN_LENGTH, 8);
+    unsigned long missing = arch_copy_from_guest(code, (const void *)rip, wanted);
 
-    return missing < sizeof(code) && decode_mem_insn(code, (unsigned int)(sizeof(code) - missing), insn);
+    return decode_mem_insn(code, (unsigned int)(wanted - missing), insn);
 }
 
 /* The entry's table is locked. The operand is the insn->bytes bytes from byte `offset` of the entry on. */

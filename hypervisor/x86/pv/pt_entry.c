@@ -58,7 +58,7 @@ int get_page_from_l1e(pte_t e, const struct domain *pt_owner, const struct domai
     pg = mfn_to_page(pte_mfn(e));
     if (unlikely(!get_page(pg, pg_owner)))
         return -EBUSY;
-    if ((e.v & _PAGE_RW) && unlikely(!get_page_type(pg, PGT_writable_page))) {
+    if ((e.v & _PAGE_RW) && unlikely(!get_writable_type(pg))) {
         put_page(pg);
         return -EBUSY;
     }
@@ -93,7 +93,8 @@ void put_page_from_l1e(pte_t e, struct domain *pt_owner)
     pg = mfn_to_page(pte_mfn(e));
     if (e.v & _PAGE_RW) {
         note_foreign_writer(pg, pt_owner);
-        put_page_and_type(pg);
+        put_writable_type(pg);
+        put_page(pg);
         return;
     }
     if (unlikely((READ_ONCE(pg->type_info) & PGT_type_mask) == PGT_seg_desc_page) &&
@@ -175,17 +176,17 @@ static int update_same_frame(pte_t *p, pte_t *old, pte_t val, enum pte_update ho
         return -EINVAL;
     if ((gains || loses) && mfn_valid(pte_mfn(val))) {
         pg = mfn_to_page(pte_mfn(val));
-        if (gains && (pg->owner != pg_owner || !get_page_type(pg, PGT_writable_page)))
+        if (gains && (pg->owner != pg_owner || !get_writable_type(pg)))
             return -EBUSY;
     }
     if (!store_entry(p, old, val, how)) {
         if (pg && gains)
-            put_page_type(pg);
+            put_writable_type(pg);
         return -EAGAIN;
     }
     if (pg && loses) {
         note_foreign_writer(pg, pt_owner);
-        put_page_type(pg);
+        put_writable_type(pg);
     }
     return 0;
 }

@@ -186,7 +186,7 @@ static void same_as_the_cpu(void **state)
         const struct kind *k = &kinds[draw(ARRAY_SIZE(kinds))];
         struct machine native, ours;
         struct mem_insn insn;
-        u8 code[MAX_INSN_LENGTH + 4];
+        u8 code[INSN_BUFFER] = { 0 };
         unsigned int reg, length = assemble(code, k, &reg);
 
         random_machine(&native);
@@ -219,8 +219,8 @@ static void random_bytes_do_no_harm(void **state)
 {
     (void)state;
     for (unsigned int round = 0; round < ROUNDS; round++) {
-        u8 code[MAX_INSN_LENGTH];
-        unsigned int length = (unsigned int)draw(sizeof(code) + 1);
+        u8 code[INSN_BUFFER] = { 0 };
+        unsigned int length = (unsigned int)draw(MAX_INSN_LENGTH + 1);
         struct mem_insn insn;
         struct machine m;
 

@@ -272,7 +272,8 @@ long mmu_update(struct mmu_update *req, unsigned int count, unsigned int foreign
     long rc;
 
     restart.wanted = false;
-    rc = do_mmu_update((guest_ptr_t)req, count, (guest_ptr_t)&done, foreigndom);
+    /* Single requests have a path of their own, if nobody wants the count. */
+    rc = do_mmu_update((guest_ptr_t)req, count, count == 1 ? 0 : (guest_ptr_t)&done, foreigndom);
     while (restart.wanted) {
         restart.wanted = false;
         rc = do_mmu_update(restart.arg[0], (unsigned int)restart.arg[1], restart.arg[2], (unsigned int)restart.arg[3]);

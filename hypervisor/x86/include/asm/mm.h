@@ -92,9 +92,24 @@ static inline struct domain *page_get_owner(const struct page_info *pg) { return
  * get_page_type takes a type reference (the caller holds an ordinary one); with a page-table type it
  * validates the contents, all at once; false on refusal. get_page_and_type both.
  */
-bool get_page(struct page_info *pg, const struct domain *d);
-struct page_info *get_page_from_mfn(mfn_t mfn, const struct domain *d);
 void put_page(struct page_info *pg);
+static inline bool get_page(struct page_info *pg, const struct domain *d)
+{
+    unsigned long x = READ_ONCE(pg->count_info);
+
+    do {
+        /* None: free, or about to be. All ones: one more would look like none. */
+        if (unlikely((x & PGC_count_mask) == 0 || (x & PGC_count_mask) == PGC_count_mask))
+            return false;
+    } while (unlikely(!__atomic_compare_exchange_n(&pg->count_info, &x, x + 1, false, __ATOMIC_SEQ_CST,
+                                                   __ATOMIC_RELAXED)));
+    /* The owner is stable only now. */
+    if (likely(READ_ONCE(pg->owner) == d))
+        return true;
+    put_page(pg);
+    return false;
+}
+struct page_info *get_page_from_mfn(mfn_t mfn, const struct domain *d);
 bool get_page_type(struct page_info *pg, unsigned long type);
 void put_page_type(struct page_info *pg);
 bool get_page_and_type(struct page_info *pg, const struct domain *d, unsigned long type);

@@ -7,6 +7,8 @@
 #include <xen/xen.h>
 
 #define MAX_INSN_LENGTH 15
+/* The decoder may look at so many bytes, and at none beyond. */
+#define INSN_BUFFER     32
 
 enum mem_op {
     OP_MOV, OP_XCHG, OP_CMPXCHG, OP_CMPXCHG8B, OP_XADD,
@@ -15,7 +17,7 @@ enum mem_op {
 };
 
 struct mem_insn {
-    enum mem_op op;
+    u8 op;                  /* enum mem_op */
     u8 length;              /* of the instruction, bytes */
     u8 bytes;               /* of the operand: 1, 2, 4 or 8 */
     u8 reg;                 /* the other operand's register, 0 to 15, unless has_imm */
@@ -24,8 +26,8 @@ struct mem_insn {
     u64 imm;                /* sign extended */
 };
 
-/* Decodes the instruction at code, of which avail bytes are known. false: not one of the above, or cut off. */
-bool decode_mem_insn(const u8 *code, unsigned int avail, struct mem_insn *insn);
+/* Decodes the instruction at the start of code, of which avail bytes are known. false: not one of the above, or cut off. */
+bool decode_mem_insn(const u8 code[INSN_BUFFER], unsigned int avail, struct mem_insn *insn);
 
 /* What an instruction makes of its memory operand. */
 struct mem_result {

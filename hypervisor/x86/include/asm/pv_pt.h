@@ -32,8 +32,20 @@ _Static_assert(PGT_l1_page_table == 1UL << 60 && PGT_l4_page_table == 4UL << 60,
  * validated type with a count. Short; not nested, but for two tables of level 1 in order of address.
  * While it is held the page and its owner stay: the last type reference is not dropped meanwhile.
  */
-bool page_lock(struct page_info *pg);
-void page_unlock(struct page_info *pg);
+bool page_lock_slow(struct page_info *pg);
+static inline bool page_lock(struct page_info *pg)
+{
+    unsigned long x = READ_ONCE(pg->type_info);
+
+    return (likely((x & (PGT_validated | PGT_locked)) == PGT_validated && (x & PGT_count_mask)) &&
+            likely(__atomic_compare_exchange_n(&pg->type_info, &x, (x + 1) | PGT_locked, false, __ATOMIC_SEQ_CST,
+                                               __ATOMIC_RELAXED))) ||
+           page_lock_slow(pg);
+}
+static inline void page_unlock(struct page_info *pg)
+{
+    (void)__atomic_fetch_sub(&pg->type_info, PGT_locked + 1, __ATOMIC_RELEASE);
+}
 
 /* As get_page_type_preemptible, but after a refusal the table may be left partial: for a table above
  * it, which notes that. */
@@ -50,7 +62,30 @@ int finish_partial_type(struct page_info *pg, unsigned int level, bool preemptib
 /* Leaves a partial table to the current vCPU, which finishes it before its next memory hypercall. */
 void defer_partial_type(struct page_info *pg);
 /* Does what defer_partial_type left: 0 or -ERESTART. */
-int finish_deferred_type(struct vcpu *v);
+int finish_deferred_slow(struct vcpu *v);
+static inline int finish_deferred_type(struct vcpu *v)
+{
+    return likely(mfn_x(v->arch.old_guest_table) == 0) ? 0 : finish_deferred_slow(v);
+}
+
+/* get_page_type and put_page_type of PGT_writable_page, quick where it has other users and no lock. */
+static inline bool get_writable_type(struct page_info *pg)
+{
+    unsigned long x = READ_ONCE(pg->type_info);
+
+    if (likely((x & (PGT_type_mask | PGT_validated)) == (PGT_writable_page | PGT_validated) && (x & PGT_count_mask)) &&
+        likely(__atomic_compare_exchange_n(&pg->type_info, &x, x + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)))
+        return true;
+    return get_page_type(pg, PGT_writable_page);
+}
+static inline void put_writable_type(struct page_info *pg)
+{
+    unsigned long x = READ_ONCE(pg->type_info);
+
+    if (unlikely((x & PGT_count_mask) <= 1 || (x & PGT_locked)) ||
+        unlikely(!__atomic_compare_exchange_n(&pg->type_info, &x, x - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)))
+        put_page_type(pg);
+}
 
 /* ---- Tables: x86/pv/validate.c ---- */
 
@@ -113,8 +148,17 @@ pte_t *lock_l1e(struct vcpu *v, unsigned long va);
  * domain that it may control. NULL and *err: -ESRCH, -EPERM. Release by put_pg_owner.
  * x86/pv/mmu_update.c.
  */
-struct domain *get_pg_owner(domid_t domid, int *err);
-void put_pg_owner(struct domain *d);
+struct domain *get_other_pg_owner(domid_t domid, int *err);
+void put_other_pg_owner(struct domain *d);
+static inline struct domain *get_pg_owner(domid_t domid, int *err)
+{
+    return likely(domid == DOMID_SELF) ? current->domain : get_other_pg_owner(domid, err);
+}
+static inline void put_pg_owner(struct domain *d)
+{
+    if (unlikely(d != current->domain))
+        put_other_pg_owner(d);
+}
 
 /* The CPUs on which those vCPUs of d may have translations whose bits are set in the guest's bitmap.
  * 0 or -EFAULT. x86/pv/mmuext.c. */
