@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+# What checks that run in dom0 share. Sourced.
+log=/var/log/domus/console-demo.log
+
+step() { echo "CHECK $*"; }
+
+fail() {
+    echo "CHECK failed: $*"
+    for file in /var/log/domus/*.log; do
+        [ -e "$file" ] && { echo "--- $file:"; tail -n 40 "$file"; }
+    done
+    echo "--- domus dmesg:"
+    domus dmesg | tail -n 40
+    exit 1
+}
+
+# wait_until SECONDS COMMAND...: until the command succeeds.
+wait_until() {
+    tries=$(($1 * 10))
+    shift
+    until "$@"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        usleep 100000
+    done
+}
+
+# wait_for LINE [FILE]: until a guest has printed a line that begins so; shows it.
+wait_for() {
+    wait_until 180 grep -q "^$1" "${2:-$log}" 2>/dev/null || fail "the guest did not print '$1'"
+    grep -m 1 "^$1" "${2:-$log}"
+}
+
+# Pages of the machine that belong to nobody.
+free_pages() { domus info | sed -n 's/^free_pages *: *//p'; }

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Whole machines in QEMU: boots Domus with dom0, runs a script there, gives back what the serial line said."""
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = pathlib.Path(os.environ.get("O", ROOT / "build"))
+IMAGES = OUT / "images"
+TIMEOUT = 600
+
+
+class Result:
+    """Console of a machine that has stopped."""
+
+    def __init__(self, console):
+        self.console = console
+        status = re.search(r"^DOM0-EXIT (\d+)", console, re.MULTILINE)
+        self.status = int(status[1]) if status else None
+
+    def has(self, pattern):
+        return re.search(pattern, self.console, re.MULTILINE) is not None
+
+
+def cpio(folder, target):
+    with open(target, "wb") as out:
+        subprocess.run("find . | cpio -o -H newc -R 0:0 --quiet", shell=True, check=True, cwd=folder, stdout=out)
+
+
+def initramfs(script, tmp):
+    """dom0's image with the script in it: archives may simply follow each other."""
+    extra = pathlib.Path(tmp, "extra")
+    extra.mkdir()
+    (extra / "script").write_text(". /root/lib.sh\n" + script)
+    cpio(extra, f"{tmp}/extra.cpio")
+    image = pathlib.Path(tmp, "dom0.cpio")
+    image.write_bytes((IMAGES / "dom0.cpio").read_bytes() + pathlib.Path(tmp, "extra.cpio").read_bytes())
+    return image
+
+
+def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
+    cmd = ["timeout", str(timeout), "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-m", memory,
+           "-smp", str(smp), "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio", *arguments]
+    done = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    return Result(done.stdout.decode(errors="replace").replace("\r", ""))
+
+
+def boot(script, smp=2, memory="2G", cpu="max", hv_args="dom0_mem=768M", extra=(), hypervisor=None):
+    """Runs the shell script in dom0; its exit status is .status of the result, None if the machine never got there."""
+    with tempfile.TemporaryDirectory() as tmp:
+        image = initramfs(script, tmp)
+        return run_qemu(["-kernel", str(hypervisor or OUT / "domus"), "-append", f"console=com1 {hv_args}",
+                         "-initrd", f"{IMAGES}/vmlinuz console=hvc0 loglevel=4 script,{image}", *extra],
+                        smp, memory, cpu)
+
+
+# What a kernel prints when something is wrong with it, and the hypervisor when it ends.
+TROUBLE = r"Call Trace:|WARNING: CPU|BUG: |Kernel panic|\(domus\) .*(panic|Panic|FATAL|BUG)"
+
+
+def check(result):
+    """The script succeeded and nobody complained; shows the console if not."""
+    assert result.status == 0, f"dom0's script ended with {result.status}; the machine's console:\n{result.console}"
+    assert not result.has(TROUBLE), f"a kernel or the hypervisor complained:\n{result.console}"

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Ways to boot, machines to boot on."""
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from machine import IMAGES, OUT, boot, check, initramfs, run_qemu
+
+COUNT_CPUS = """
+[ "$(grep -c ^processor /proc/cpuinfo)" = %d ] || fail "not all CPUs run"
+"""
+
+
+@pytest.mark.parametrize("smp", [1, 4])
+def test_dom0_has_as_many_cpus_as_the_machine(smp):
+    check(boot(COUNT_CPUS % smp, smp=smp))
+
+
+def test_a_cpu_without_smap():
+    check(boot(COUNT_CPUS % 2, cpu="max,-smap,-smep,-rdtscp,-xsave,-fsgsbase"))
+
+
+def test_little_memory_for_dom0():
+    check(boot("true\n", memory="1G", hv_args="dom0_mem=256M"))
+
+
+DEVICES = """
+modprobe -a sd_mod ahci virtio_blk e1000
+wait_until 60 [ -b /dev/vda ] || fail "no virtio disk"
+wait_until 60 [ -b /dev/sda ] || fail "no AHCI disk"
+for disk in vda sda; do
+    dd if=/dev/urandom of=/tmp/data bs=64k count=16 2>/dev/null
+    dd if=/tmp/data of=/dev/$disk bs=64k conv=fsync 2>/dev/null
+    echo 3 > /proc/sys/vm/drop_caches
+    dd if=/dev/$disk bs=64k count=16 2>/dev/null | cmp - /tmp/data || fail "$disk does not keep what is written"
+done
+for card in /sys/class/net/eth*; do
+    name=$(basename $card)
+    ip link set $name up
+    udhcpc -i $name -n -q -t 10 -s /bin/true || fail "no DHCP answer over $name ($(readlink $card))"
+    ip link set $name down
+done
+[ "$(ls -d /sys/class/net/eth* | wc -l)" = 2 ] || fail "not both network cards are there"
+hwclock -r -f /dev/rtc0 || fail "no real-time clock"
+modprobe -a xhci_pci usbhid
+wait_until 30 grep -q 'QEMU USB Keyboard' /proc/bus/input/devices || fail "no USB keyboard"
+"""
+
+
+def test_dom0_drives_the_devices():
+    with tempfile.TemporaryDirectory() as tmp:
+        extra = ["-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
+                 "-netdev", "user,id=n1", "-device", "e1000,netdev=n1",
+                 "-device", "qemu-xhci", "-device", "usb-kbd"]
+        for name, device in (("v", "virtio-blk-pci"), ("a", "ide-hd")):
+            disk = Path(tmp, name)
+            disk.write_bytes(bytes(4 << 20))
+            extra += ["-drive", f"file={disk},if=none,id={name},format=raw", "-device", f"{device},drive={name}"]
+        check(boot(DEVICES, extra=extra))
+
+
+GRUB_CFG = """
+set timeout=0
+serial --unit=0 --speed=115200
+terminal_output serial
+menuentry Domus {
+    multiboot2 /boot/domus console=com1 dom0_mem=768M
+    module2 /boot/vmlinuz console=hvc0 loglevel=4 script
+    module2 /boot/dom0.cpio
+}
+"""
+
+
+def test_grub_boots_an_iso():
+    with tempfile.TemporaryDirectory() as tmp:
+        iso = Path(tmp, "iso")
+        (iso / "boot/grub").mkdir(parents=True)
+        (iso / "boot/grub/grub.cfg").write_text(GRUB_CFG)
+        shutil.copy(OUT / "domus", iso / "boot/domus")
+        shutil.copy(IMAGES / "vmlinuz", iso / "boot/vmlinuz")
+        shutil.copy(initramfs("true\n", tmp), iso / "boot/dom0.cpio")
+        subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", f"{tmp}/domus.iso", iso],
+                       check=True, capture_output=True)
+        check(run_qemu(["-cdrom", f"{tmp}/domus.iso", "-boot", "d"], 2, "2G", "max"))

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The life of guests, and what must survive it."""
+from machine import boot, check
+
+START = """
+sh /root/start-demo || fail "demo could not be created"
+wait_for GUEST-READY
+"""
+
+
+def test_twenty_creations_leave_nothing_behind():
+    check(boot("""
+sed -i 's/^memory.*/memory = 128/' /etc/domus/demo.cfg
+sh /root/start-demo || fail "demo could not be created"
+domus destroy demo || fail "destroy"
+before=$(free_pages)
+[ -n "$before" ] || fail "domus info does not tell the free pages"
+for round in $(seq 20); do
+    domus create /etc/domus/demo.cfg >/dev/null || fail "creation $round"
+    domus destroy demo || fail "destruction $round"
+done
+same_as_before() { [ "$(free_pages)" = "$before" ]; }
+wait_until 30 same_as_before || fail "free pages: $before before, $(free_pages) after"
+[ "$(ls /sys/bus/xen-backend/devices | wc -l)" = 0 ] || fail "back ends are left: $(ls /sys/bus/xen-backend/devices)"
+[ -z "$(losetup -a)" ] || fail "loop devices are left: $(losetup -a)"
+"""))
+
+
+def test_a_guest_killed_under_load():
+    check(boot("""
+sed -i 's/guestip=/load guestip=/' /etc/domus/demo.cfg
+""" + START + """
+before=$(free_pages)
+domus destroy demo || fail "destroy under load"
+same() { [ "$(free_pages)" -ge $((before + 65536)) ]; }
+wait_until 60 same || fail "memory did not come back: $before before, $(free_pages) after"
+""" + "rm -f $log\n" + START + "domus destroy demo || fail destroy\n"))
+
+
+def test_the_daemon_is_killed_and_started_again():
+    check(boot(START + """
+kill -9 $(pidof domusd)
+domusd -d || fail "domusd does not start again"
+domus list | grep -q '^demo ' || fail "demo is not known any more"
+domus pause demo && domus unpause demo || fail "demo cannot be controlled"
+domus shutdown -w demo || fail "demo does not shut down"
+domus list | grep -q '^demo ' && fail "demo is still listed"
+true
+"""))
+
+
+def test_a_guest_with_four_cpus():
+    check(boot("""
+sed -i 's/^vcpus.*/vcpus = 4/' /etc/domus/demo.cfg
+""" + START + """
+grep '^GUEST-UP cpus=4' $log || fail "not all CPUs: $(grep ^GUEST-UP $log)"
+domus reboot -w demo || fail "reboot"
+twice() { [ "$(grep -c '^GUEST-READY' $log)" -ge 2 ]; }
+wait_until 180 twice || fail "the guest did not come up again"
+domus destroy demo || fail destroy
+"""))
+
+
+BAD = """
+domusd -d || fail domusd
+mkdir -p /var/lib/domus
+truncate -s 16M /var/lib/domus/demo.img
+cd /tmp
+# refused NAME WORDS...: creation fails with status 1, and says these words.
+refused() {
+    domus create /tmp/bad.cfg >/tmp/said 2>&1
+    status=$?
+    name=$1
+    shift
+    [ $status = 1 ] || fail "$name: exit status $status: $(cat /tmp/said)"
+    for word in "$@"; do
+        grep -q -e "$word" /tmp/said || fail "$name: '$word' is not in: $(cat /tmp/said)"
+    done
+    [ "$(domus list | wc -l)" = 2 ] || fail "$name: something is left behind: $(domus list)"
+    [ -z "$(losetup -a)" ] || fail "$name: a loop device is left"
+}
+change() { sed "$1" /etc/domus/demo.cfg > /tmp/bad.cfg; }
+before=$(free_pages)
+head -c 100000 /boot/vmlinuz > /tmp/cut
+change 's|/boot/vmlinuz|/tmp/cut|'; refused "a truncated kernel" /tmp/cut
+change 's|/boot/vmlinuz|/etc/passwd|'; refused "a kernel that is none" /etc/passwd
+change 's|/boot/vmlinuz|/nowhere|'; refused "no kernel" /nowhere
+change 's|^memory|memorry|'; refused "a misspelt key" memorry memory
+change 's|^memory.*|memory = 8|'; refused "too little memory" memory
+change 's|^memory.*|memory = 100000|'; refused "more memory than there is" MiB
+change 's|demo.img|gone.img|'; refused "no disk file" gone.img
+change 's|xenbr0|xenbr9|'; refused "no bridge" xenbr9
+[ "$(free_pages)" = "$before" ] || fail "pages: $before before, $(free_pages) after"
+domus create /etc/domus/demo.cfg || fail "a good one"
+domus create /etc/domus/demo.cfg 2>&1 | grep demo || fail "name in use"
+domus nonsense; [ $? = 2 ] || fail "usage errors end with status 2"
+domus destroy demo
+"""
+
+
+def test_bad_input_is_refused_and_leaves_nothing():
+    check(boot(BAD))
