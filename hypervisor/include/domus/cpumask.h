@@ -89,14 +89,25 @@ static inline unsigned int cpumask_weight(const cpumask_t *m)
 }
 
 /* NR_CPUS if there is none. cpumask_next looks after cpu; pass -1U to begin at 0. */
-static inline unsigned int cpumask_first(const cpumask_t *m)
-{
-    return (unsigned int)min_t(unsigned long, find_first_bit(m->bits, NR_CPUS), NR_CPUS);
-}
-
 static inline unsigned int cpumask_next(unsigned int cpu, const cpumask_t *m)
 {
-    return (unsigned int)min_t(unsigned long, find_next_bit(m->bits, NR_CPUS, cpu + 1U), NR_CPUS);
+    unsigned int next = cpu + 1U, word = next / BITS_PER_LONG;
+    unsigned long bits;
+
+    if (next >= NR_CPUS)
+        return NR_CPUS;
+    bits = READ_ONCE(m->bits[word]) & (~0UL << next % BITS_PER_LONG);
+    while (!bits) {
+        if (++word == BITS_TO_LONGS(NR_CPUS))
+            return NR_CPUS;
+        bits = READ_ONCE(m->bits[word]);
+    }
+    return word * BITS_PER_LONG + (unsigned int)__builtin_ctzl(bits);
+}
+
+static inline unsigned int cpumask_first(const cpumask_t *m)
+{
+    return cpumask_next(-1U, m);
 }
 
 /* The next after cpu, from the start again at the end; NR_CPUS if the set is empty. */
