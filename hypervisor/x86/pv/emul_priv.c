@@ -38,7 +38,7 @@ struct insn {
     struct cpu_user_regs *regs;
     u8 bytes[MAX_INSN_LENGTH];
     unsigned int fetched, length;
-    bool unreadable;                /* its bytes are not there any more: the guest faults by itself */
+    unsigned long unreadable;       /* where its bytes could not be read; 0: nowhere */
     bool long_mode, kernel;
     bool operand_size, address_size;        /* prefixes 66, 67 */
     enum rep_prefix rep;
@@ -63,7 +63,8 @@ static bool next_byte(struct insn *i, u8 *byte)
         unsigned int n = (unsigned int)min(in_page, (unsigned long)(MAX_INSN_LENGTH - i->fetched));
 
         if (copy_from_guest(i->bytes + i->fetched, (const void *)addr, n)) {
-            i->unreadable = true;
+            /* At an address that none can execute at, the #GP is the guest's: trying again would never end. */
+            i->unreadable = guest_address_ok(addr);
             return false;
         }
         i->fetched += n;
@@ -524,8 +525,10 @@ bool pv_emulate_privileged(struct cpu_user_regs *regs)
     };
     enum outcome outcome = decode_opcode(&i) ? emulate(&i) : REFUSED;
 
-    if (i.unreadable)
+    if (i.unreadable && guest_address_ok(i.unreadable)) {
+        pv_inject_page_fault(PFEC_USER | PFEC_INSN, i.unreadable);
         return true;
+    }
     if (outcome == DONE)
         advance(i.v, regs, i.length, i.long_mode);
     return outcome != REFUSED;
