@@ -41,7 +41,7 @@ test-guest: hypervisor
 	$(MAKE) -C tests/guest O='$(O)' check
 
 test-system: hypervisor images
-	cd tests/system && O='$(O)' python3 -m pytest -v -p no:cacheprovider
+	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v -p no:cacheprovider
 
 clean:
 	rm -rf '$(O)'

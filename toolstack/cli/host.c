@@ -121,6 +121,7 @@ static void add_processors(json_t *facts, const struct xen_sysctl_physinfo *info
     put_text(facts, "virt_caps", text);
     put_number(facts, "total_memory", info->total_pages / PAGES_PER_MIB);
     put_number(facts, "free_memory", info->free_pages / PAGES_PER_MIB);
+    put_number(facts, "free_pages", info->free_pages);
     put_number(facts, "outstanding_claims", info->outstanding_pages / PAGES_PER_MIB);
 }
 
