@@ -63,8 +63,7 @@ static bool next_byte(struct insn *i, u8 *byte)
         unsigned int n = (unsigned int)min(in_page, (unsigned long)(MAX_INSN_LENGTH - i->fetched));
 
         if (copy_from_guest(i->bytes + i->fetched, (const void *)addr, n)) {
-            /* At an address that none can execute at, the #GP is the guest's: trying again would never end. */
-            i->unreadable = guest_address_ok(addr);
+            i->unreadable = addr;
             return false;
         }
         i->fetched += n;
@@ -525,6 +524,10 @@ bool pv_emulate_privileged(struct cpu_user_regs *regs)
     };
     enum outcome outcome = decode_opcode(&i) ? emulate(&i) : REFUSED;
 
+    /*
+     * Some CPUs refuse an instruction before they have fetched all of it: the rest may lie on a page that is not there,
+     * or nowhere at all, and then the #GP stays the guest's. To try again would never end.
+     */
     if (i.unreadable && guest_address_ok(i.unreadable)) {
         pv_inject_page_fault(PFEC_USER | PFEC_INSN, i.unreadable);
         return true;
