@@ -10,7 +10,7 @@ volatile unsigned int event_count;
 
 extern const uint64_t trap_stubs[32];
 extern uint64_t guarded_sp;
-extern char hypercall_page[], event_entry[], failsafe_entry[], syscall_entry[], guarded_return[], boot_stack_end[];
+extern char hypercall_page[], event_entry[], failsafe_entry[], syscall_entry[], guarded_return[];
 long guarded_call(void (*fn)(unsigned long, unsigned long), unsigned long a, unsigned long b);
 void trap_handler(struct trap_frame *frame);
 void test_main(struct start_info *si);
@@ -177,7 +177,8 @@ void trap_handler(struct trap_frame *frame)
         .rip = frame->rip,
         .rsp = frame->rsp,
         .rflags = frame->rflags,
-        .cs = frame->cs,
+        .cs = frame->cs & 0xffff,
+        .saved_upcall_mask = (uint32_t)(frame->cs >> 32),
     };
     asm volatile("jmp guarded_return");
     __builtin_unreachable();
@@ -201,6 +202,25 @@ void write_at(unsigned long address, unsigned long value)
     *(volatile uint64_t *)address = value;
 }
 
+void call_at(unsigned long address, unsigned long unused)
+{
+    (void)unused;
+    ((void (*)(void))address)();
+}
+
+int run_user(unsigned long rip)
+{
+    static bool have_user_tables;
+    struct mmuext_op op = { .cmd = MMUEXT_NEW_USER_BASEPTR, .arg1.mfn = mfn_of((void *)start_info->pt_base) };
+    struct iret_frame frame = { .rip = rip, .cs = FLAT_USER_CS, .rflags = 0x202, .rsp = (unsigned long)user_stack_end,
+                                .ss = FLAT_USER_SS };
+
+    if (!have_user_tables && HCALL(mmuext_op, &op, 1, 0, DOMID_SELF, 0) != 0)
+        return TRAP_NONE;
+    have_user_tables = true;
+    return guarded(iret_to, (unsigned long)&frame, 0);
+}
+
 static void init_traps(void)
 {
     static struct trap_info table[33];
@@ -220,7 +240,7 @@ static void init_traps(void)
     HCALL(callback_op, CALLBACKOP_register, &event, 0, 0, 0);
     HCALL(callback_op, CALLBACKOP_register, &failsafe, 0, 0, 0);
     HCALL(callback_op, CALLBACKOP_register, &syscall, 0, 0, 0);
-    HCALL(stack_switch, 0, boot_stack_end, 0, 0, 0);
+    HCALL(stack_switch, FLAT_KERNEL_SS, kernel_stack_end, 0, 0, 0);
 }
 
 /* ---- Memory ---- */
@@ -289,6 +309,28 @@ uint64_t pte_maddr(unsigned long va, uint64_t *value)
 long set_pte(unsigned long va, uint64_t pte)
 {
     return HCALL(update_va_mapping, va, pte, UVMF_INVLPG | UVMF_LOCAL, 0, 0);
+}
+
+/* Makes a page a page table of a level, and enters it in the table above. */
+static long add_table(unsigned long va, unsigned int level)
+{
+    void *page = alloc_page();
+    unsigned long above;
+
+    if (set_pte((unsigned long)page, mfn_of(page) << PAGE_SHIFT | PTE_RO) != 0 || !table_of(va, level + 1, &above))
+        return -XEN_EINVAL;
+    return mmu_update1((above << PAGE_SHIFT) + index_at(va, level + 1) * 8, mfn_of(page) << PAGE_SHIFT | PTE_DATA);
+}
+
+long map_page(unsigned long va, uint64_t pte)
+{
+    unsigned long mfn;
+
+    for (unsigned int level = 3; level >= 1; level--) {
+        if (!table_of(va, level, &mfn) && add_table(va, level) != 0)
+            return -XEN_EINVAL;
+    }
+    return set_pte(va, pte);
 }
 
 long mmu_update1(uint64_t ptr, uint64_t val)

@@ -20,6 +20,7 @@
 #include <xen/vcpu.h>
 #include <xen/version.h>
 #include <xen/callback.h>
+#include <xen/nmi.h>
 
 #define PAGE_SIZE 4096UL
 #define PAGE_SHIFT 12
@@ -31,11 +32,18 @@
 #define PTE_A       0x020UL
 #define PTE_D       0x040UL
 #define PTE_PSE     0x080UL
+#define PTE_NX      0x8000000000000000UL
 #define PTE_ADDR    0x000ffffffffff000UL
+/* Flags of a page of data, and of one that may only be read. */
+#define PTE_DATA (PTE_PRESENT | PTE_RW | PTE_USER | PTE_A | PTE_D)
+#define PTE_RO   (PTE_PRESENT | PTE_USER | PTE_A)
 
-/* The hypervisor's reserved range, and an address in it that no guest may touch. */
+/* The hypervisor's reserved range, and an address in it that no guest may touch; others that no hypercall can use. */
 #define HV_START 0xffff800000000000UL
 #define HV_SECRET 0xffff830000000000UL
+#define HV_END 0xffff880000000000UL
+#define NON_CANONICAL 0x0000800000000000UL
+#define UNMAPPED 0x1000UL
 
 struct test {
     const char *name;
@@ -84,6 +92,7 @@ struct trap_frame {
 struct trap_record {
     int vector;
     uint64_t error_code, cr2, rip, rsp, rflags, cs;
+    uint32_t saved_upcall_mask;
 };
 extern struct trap_record last_trap;
 /* Runs fn(a, b); returns the vector of the trap that ended it, or TRAP_NONE. */
@@ -93,6 +102,19 @@ extern volatile unsigned int event_count;
 /* Ready-made accesses for guarded(). */
 void read_at(unsigned long address, unsigned long unused);
 void write_at(unsigned long address, unsigned long value);
+void call_at(unsigned long address, unsigned long unused);
+
+/* What the iret hypercall takes from the stack, after the three words that the hypercall page pushes. */
+struct iret_frame {
+    uint64_t pushed[3];
+    uint64_t flags, rip, cs, rflags, rsp, ss;
+};
+/* Does the iret hypercall with a frame of the caller's; does not return. For guarded(). */
+void iret_to(unsigned long frame, unsigned long unused);
+/* Runs code in the domain's user mode, on a stack of its own, until a trap or a system call; returns its vector. The user page
+ * tables are the kernel's: all of the kernel's pages can be reached. */
+int run_user(unsigned long rip);
+extern char kernel_stack_end[], user_stack_end[];
 
 /* ---- Memory ---- */
 
@@ -107,6 +129,8 @@ uint64_t pte_maddr(unsigned long va, uint64_t *value);
 /* The page table of a level (1 to 4) that va goes through, mapped read-only; its mfn in *mfn. */
 const uint64_t *table_of(unsigned long va, unsigned int level, unsigned long *mfn);
 long set_pte(unsigned long va, uint64_t pte);   /* update_va_mapping, flushing va */
+/* Like set_pte() where there may be no page tables yet: they are made. */
+long map_page(unsigned long va, uint64_t pte);
 long mmu_update1(uint64_t ptr, uint64_t val);   /* one entry of the domain's own */
 void *map_shared_info(void);
 

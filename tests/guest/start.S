@@ -148,6 +148,12 @@ guarded_return:
         pop  %rbx
         ret
 
+/* void iret_to(frame, unused): the hypercall page pushes the first three words of the frame. */
+        .globl iret_to
+iret_to:
+        lea  24(%rdi), %rsp
+        jmp  hypercall_page + 23 * 32
+
         .section .rodata
         .globl trap_stubs
 trap_stubs:
@@ -167,4 +173,10 @@ guarded_sp: .skip 8
         .globl boot_stack_end
         .skip 16384
 boot_stack_end:
+/* Entered from user mode: the stack of the boot is in use below. */
+        .globl kernel_stack_end, user_stack_end
+        .skip 8192
+kernel_stack_end:
+        .skip 4096
+user_stack_end:
         .section .note.GNU-stack, "", @progbits

@@ -119,7 +119,7 @@ static void wrong_creations(void)
     check(domctl(XEN_DOMCTL_createdomain, 0) < 0);
     ctl.u.createdomain.flags = 0;
     ctl.u.createdomain.cpupool_id = 99;
-    check_eq(domctl(XEN_DOMCTL_createdomain, 0), -XEN_ENOENT);
+    check_eq(domctl(XEN_DOMCTL_createdomain, 0), -XEN_EINVAL);
 }
 
 /* The builder's contexts: addresses and tables that no guest may have are refused, and no harm is done. */

@@ -2,6 +2,8 @@
 /* memory_op: reservations, exchange, questions, and arguments that are wrong. */
 #include "kernel.h"
 
+#include <xen/domctl.h>
+
 #define EXTENTS 64
 
 static xen_pfn_t list[EXTENTS], list2[EXTENTS];
@@ -198,16 +200,36 @@ static void claims(void)
     check_eq(memory_op(XENMEM_claim_pages, &r), -XEN_EINVAL);
 }
 
+static domid_t make_domain(void)
+{
+    static struct xen_domctl ctl = {
+        .cmd = XEN_DOMCTL_createdomain,
+        .interface_version = XEN_DOMCTL_INTERFACE_VERSION,
+        .u.createdomain = { .max_vcpus = 1, .max_evtchn_port = 100, .max_grant_frames = 4,
+                            .max_maptrack_frames = 4, .grant_opts = 1 },
+    };
+
+    check_eq(HCALL(domctl, &ctl, 0, 0, 0, 0), 0);
+    return ctl.domain;
+}
+
 static void resource_frames(void)
 {
     struct xen_mem_acquire_resource q = { .domid = DOMID_SELF, .type = XENMEM_resource_grant_table };
 
+    check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_ESRCH);
+    q.domid = 0;
+    check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EPERM);
+    q.domid = make_domain();
     check_eq(memory_op(XENMEM_acquire_resource, &q), 0);
-    check(q.nr_frames > 0);
-    q.nr_frames = 1;
+    check_eq(q.nr_frames, 4);
     set_xen_guest_handle(q.frame_list, list);
+    q.nr_frames = 2;
     check_eq(memory_op(XENMEM_acquire_resource, &q), 0);
-    check(list[0] != 0);
+    check(list[0] != 0 && list[1] != 0 && list[0] != list[1]);
+    q.nr_frames = 5;
+    check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EINVAL);
+    q.nr_frames = 1;
     q.frame = 1UL << 40;
     check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EINVAL);
     q.frame = 0;

@@ -60,7 +60,8 @@ static void runstate_area(void)
     struct vcpu_register_runstate_memory_area area = { .addr.v = &copy };
 
     check_eq(HCALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, &area, 0, 0), 0);
-    check(copy.time[RUNSTATE_running] > 0);
+    check_eq(copy.state, RUNSTATE_running);
+    check(copy.state_entry_time > 0);
     area.addr.v = (void *)HV_SECRET;
     check_eq(HCALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, &area, 0, 0), -XEN_EFAULT);
 }
@@ -93,9 +94,9 @@ static void vcpu_info_stays_inside_a_page(void)
 {
     struct vcpu_register_vcpu_info info = { .mfn = mfn_of(alloc_page()), .offset = PAGE_SIZE - 8 };
 
-    check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_info, 0, &info, 0, 0), -XEN_EINVAL);
+    check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_info, 0, &info, 0, 0), -XEN_ENXIO);
     info.offset = 4;
-    check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_info, 0, &info, 0, 0), -XEN_EINVAL);
+    check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_info, 0, &info, 0, 0), -XEN_ENXIO);
     info.offset = 0;
     info.mfn = 1UL << 40;
     check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_info, 0, &info, 0, 0), -XEN_EINVAL);
