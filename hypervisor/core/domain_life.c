@@ -15,7 +15,6 @@
 #include <domus/string.h>
 #include <asm/current.h>
 
-#define CRASH_REBOOT_DELAY_MS 5000
 
 /* ---- Pausing ---- */
 
@@ -97,13 +96,12 @@ static void shut_machine_down(int reason)
         machine_power_off();
     case SHUTDOWN_reboot:
         printk(LOG_INFO "dom0 has shut down: restarting the machine\n");
-        machine_restart(0);
+        machine_restart();
     case SHUTDOWN_crash:
     case SHUTDOWN_watchdog:
-        printk(LOG_ERR "dom0 has %s: restarting the machine in %d seconds\n",
-               reason == SHUTDOWN_crash ? "crashed" : "missed its watchdog",
-               CRASH_REBOOT_DELAY_MS / 1000);
-        machine_restart(CRASH_REBOOT_DELAY_MS);
+        printk(LOG_ERR "dom0 has %s\n",
+               reason == SHUTDOWN_crash ? "crashed" : "missed its watchdog");
+        machine_crash();
     default:
         printk(LOG_ERR "dom0 has shut down for unknown reason %d: halting\n", reason);
         machine_halt();
@@ -233,7 +231,7 @@ int map_vcpu_info(struct vcpu *v, unsigned long gfn, unsigned int offset)
     struct page_info *pg;
 
     if (offset > PAGE_SIZE - sizeof(*new) || offset % sizeof(unsigned long))
-        return -EINVAL;
+        return -ENXIO;
     if (!mfn_eq(v->vcpu_info_mfn, INVALID_MFN))
         return -EINVAL;
     if (v != current && !test_bit(VPF_DOWN, &v->pause_flags))

@@ -43,7 +43,7 @@ static void send_nmi(char key __unused)
 
 static void restart(char key __unused)
 {
-    machine_restart(0);
+    machine_restart();
 }
 
 static void crash(char key __unused)

@@ -13,6 +13,7 @@
 #include <asm/smp.h>
 #include <domus/console.h>
 #include <domus/lib.h>
+#include <domus/param.h>
 #include <domus/string.h>
 #include <domus/time.h>
 #include <xen/xen.h>
@@ -32,6 +33,12 @@
 #define RESET_CPU               0x04
 
 #define ACPI_S5                 5
+
+#define CRASH_REBOOT_SECONDS    5
+
+/* noreboot: halt after a crash, so that the console can be read. */
+static bool opt_noreboot;
+PARAM_BOOL("noreboot", opt_noreboot);
 
 /* Alone on the machine, with nothing that interrupts. */
 static void stop_everything(void)
@@ -115,16 +122,28 @@ static void reset_by_triple_fault(void)
     asm volatile("lidt %0\n int3" : : "m"(no_idt));
 }
 
-void machine_restart(unsigned int delay_ms)
+void machine_restart(void)
 {
     stop_everything();
     console_flush();
-    mdelay(delay_ms);
     reset_by_acpi();
     reset_by_keyboard_controller();
     reset_by_chipset();
     reset_by_triple_fault();
     halt_here();
+}
+
+void machine_crash(void)
+{
+    stop_everything();
+    if (opt_noreboot) {
+        printk(LOG_ERR "The machine has stopped: reset it to go on\n");
+        machine_halt();
+    }
+    printk(LOG_ERR "Restart in %u seconds\n", CRASH_REBOOT_SECONDS);
+    console_flush();
+    mdelay(CRASH_REBOOT_SECONDS * 1000);
+    machine_restart();
 }
 
 /* ---- Power-off ---- */

@@ -6,7 +6,6 @@
 #include <domus/console.h>
 #include <domus/lib.h>
 #include <domus/domain.h>
-#include <domus/param.h>
 #include <domus/string.h>
 #include <asm/current.h>
 #include <asm/machine.h>
@@ -19,11 +18,6 @@
 extern const u32 symbol_count, symbol_address[], symbol_name[];
 extern const char symbol_text[];
 extern char _stext[], _etext[], __start_init_text[], __end_init_text[];
-
-/* noreboot: halt after a panic, so that the console can be read. */
-static bool opt_noreboot;
-PARAM_BOOL("noreboot", opt_noreboot);
-#define PANIC_REBOOT_DELAY_MS 5000
 
 /* Words of stack that a dump shows and searches for return addresses. */
 #define STACK_DUMP_WORDS   24
@@ -246,14 +240,7 @@ static void panic_begin(void)
 static void __noreturn panic_end(void)
 {
     printk(LOG_ERR "****************************************\n");
-    if (opt_noreboot) {
-        printk(LOG_ERR "The hypervisor has stopped; reset the machine to go on\n");
-        console_flush();
-        machine_halt();
-    }
-    printk(LOG_ERR "Reboot in %u seconds\n", PANIC_REBOOT_DELAY_MS / 1000);
-    console_flush();
-    machine_restart(PANIC_REBOOT_DELAY_MS);
+    machine_crash();
 }
 
 void panic(const char *fmt, ...)

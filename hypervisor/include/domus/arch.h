@@ -52,8 +52,9 @@ s_time_t now_ns(void);
 bool reprogram_timer(s_time_t deadline);                /* 0: stop; false: deadline has passed */
 void update_vcpu_system_time(struct vcpu *v);
 void update_domain_wallclock_time(struct domain *d);
-void machine_restart(unsigned int delay_ms) __attribute__((noreturn));
+void machine_restart(void) __attribute__((noreturn));
 void machine_halt(void) __attribute__((noreturn));
+void machine_crash(void) __attribute__((noreturn));       /* restart after a while, or halt: noreboot */
 void machine_power_off(void) __attribute__((noreturn));
 
 #endif

@@ -10,8 +10,12 @@
 struct cpu_user_regs;
 struct xenpf_enter_acpi_sleep;
 
-/* End of everything: any CPU, any context; none of them returns. Delays are in milliseconds. */
-void machine_restart(unsigned int delay_ms) __attribute__((noreturn));
+/*
+ * End of everything: any CPU, any context; none of them returns. machine_crash restarts, after
+ * some seconds in which the console can be read, or halts for good with noreboot.
+ */
+void machine_crash(void) __attribute__((noreturn));
+void machine_restart(void) __attribute__((noreturn));
 void machine_halt(void) __attribute__((noreturn));
 void machine_power_off(void) __attribute__((noreturn));
 /*
