@@ -241,16 +241,16 @@ static long acquire_resource(unsigned long start, guest_ptr_t arg)
     struct xen_mem_acquire_resource u, *guest = (struct xen_mem_acquire_resource *)arg;
     struct domain *d;
     long rc;
-    int err;
 
     if (copy_from_guest(&u, guest, sizeof(u)))
         return -EFAULT;
     if (u.pad)
         return -EINVAL;
-    d = get_remote_domain(u.domid, &err);
+    /* Another domain's, as its tools or its stub domain; not one's own. */
+    d = get_domain_by_id(u.domid);
     if (!d)
-        return err;
-    if (d == current->domain && !d->is_privileged)
+        return -ESRCH;
+    if (d == current->domain || !is_priv_for(current->domain, d))
         rc = -EPERM;
     else if (u.type != XENMEM_resource_grant_table)
         rc = -EOPNOTSUPP;

@@ -484,7 +484,7 @@ int sched_init_domain(struct domain *d, unsigned int pool_id)
 
     d->cpupool = cpupool_get(pool_id);
     if (!d->cpupool)
-        return -ENOENT;
+        return -EINVAL;
     rc = credit_init_domain(d);
     if (rc) {
         cpupool_put(d->cpupool);
