@@ -19,7 +19,7 @@
 /* 16 TiB, what the hypervisor is made for. */
 #define MEMORY_KIB_MAX (16L << 30)
 #define MEMORY_KIB_MIN 4096L
-#define VCPUS_MAX      8192
+#define VCPUS_MAX      512
 
 static int bad_spec(struct failure *failure, const char *why)
 {
@@ -69,7 +69,7 @@ static int read_spec(json_t *root, struct spec *spec, struct failure *failure)
     if (memory < MEMORY_KIB_MIN || memory > max_memory || max_memory > MEMORY_KIB_MAX)
         return bad_spec(failure, "memory_kib must be 4096 (4 MiB) to max_memory_kib, and that 16 TiB at most");
     if (vcpus < 1 || vcpus > max_vcpus || max_vcpus > VCPUS_MAX)
-        return bad_spec(failure, "vcpus must be 1 to max_vcpus, and that 8192 at most");
+        return bad_spec(failure, "vcpus must be 1 to max_vcpus, and that 512 at most");
     spec->memory_kib = memory;
     spec->max_memory_kib = max_memory;
     spec->max_vcpus = max_vcpus;
