@@ -265,23 +265,25 @@ static void load_segments(const struct dom0_memory *m, const struct layout *l, c
         pv_fill_hypercall_page(mfn_to_virt(dom0_pfn_to_mfn(m, PFN_DOWN(k->hypercall_page - l->v_start))));
 }
 
-/* Both directions between pseudo-physical and machine frames. */
+/* Both directions between pseudo-physical and machine frames; a run at a time, for there may be millions. */
 static void write_p2m(const struct dom0_memory *m, const struct layout *l)
 {
     const unsigned long per_page = PAGE_SIZE / sizeof(xen_pfn_t);
-    xen_pfn_t *list = NULL;
+    unsigned long *m2p = (unsigned long *)RW_M2P_VIRT_START;
 
     for (unsigned int i = 0; i < m->nr_chunks; i++) {
         const struct dom0_chunk *c = &m->chunk[i];
 
-        for (unsigned long n = 0; n < c->nr; n++) {
-            unsigned long pfn = c->pfn + n;
-            mfn_t mfn = mfn_add(c->mfn, n);
+        for (unsigned long done = 0, run; done < c->nr; done += run) {
+            unsigned long pfn = c->pfn + done, mfn = mfn_x(c->mfn) + done;
+            xen_pfn_t *list = mfn_to_virt(dom0_pfn_to_mfn(m, l->p2m_pfn + pfn / per_page));
 
-            if (!list || pfn % per_page == 0)
-                list = mfn_to_virt(dom0_pfn_to_mfn(m, l->p2m_pfn + pfn / per_page));
-            list[pfn % per_page] = mfn_x(mfn);
-            set_gpfn_from_mfn(mfn, pfn);
+            list += pfn % per_page;
+            run = min(c->nr - done, per_page - pfn % per_page);
+            for (unsigned long n = 0; n < run; n++) {
+                list[n] = mfn + n;
+                m2p[mfn + n] = pfn + n;
+            }
         }
     }
 }
