@@ -58,15 +58,39 @@ struct reservation {
     bool preempted;
 };
 
+static int remove_page(struct domain *d, unsigned long gmfn)
+{
+    struct page_info *pg = get_page_from_mfn(_mfn(gmfn), d);
+
+    if (!pg)
+        return -EINVAL;
+    if (pg->count_info & PGC_hypervisor) {
+        put_page(pg);
+        return -EINVAL;
+    }
+    set_gpfn_from_mfn(_mfn(gmfn), INVALID_M2P_ENTRY);
+    drop_allocated_ref(pg);
+    put_page(pg);
+    return 0;
+}
+
+/* Tells the guest where the extent's pages are; those that it cannot be told of it does not get. */
+static int tell_extent(struct reservation *r, struct page_info *pg)
+{
+    xen_pfn_t mfn = mfn_x(page_to_mfn(pg));
+
+    if (!r->list || !copy_to_guest_offset(r->list, r->done, &mfn, 1))
+        return 0;
+    for (unsigned long i = 0; i < 1UL << r->order; i++)
+        (void)remove_page(r->d, mfn + i);
+    return -EFAULT;
+}
+
 static int increase_one(struct reservation *r)
 {
     struct page_info *pg = alloc_domain_pages(r->d, r->order, r->memflags);
-    xen_pfn_t mfn;
 
-    if (!pg)
-        return -ENOMEM;
-    mfn = mfn_x(page_to_mfn(pg));
-    return r->list ? copy_to_guest_offset(r->list, r->done, &mfn, 1) : 0;
+    return pg ? tell_extent(r, pg) : -ENOMEM;
 }
 
 static int populate_one(struct reservation *r)
@@ -82,23 +106,7 @@ static int populate_one(struct reservation *r)
     mfn = mfn_x(page_to_mfn(pg));
     for (unsigned long i = 0; i < 1UL << r->order; i++)
         set_gpfn_from_mfn(_mfn(mfn + i), gpfn + i);
-    return copy_to_guest_offset(r->list, r->done, &mfn, 1);
-}
-
-static int remove_page(struct domain *d, unsigned long gmfn)
-{
-    struct page_info *pg = get_page_from_mfn(_mfn(gmfn), d);
-
-    if (!pg)
-        return -EINVAL;
-    if (pg->count_info & PGC_hypervisor) {
-        put_page(pg);
-        return -EINVAL;
-    }
-    set_gpfn_from_mfn(_mfn(gmfn), INVALID_M2P_ENTRY);
-    drop_allocated_ref(pg);
-    put_page(pg);
-    return 0;
+    return tell_extent(r, pg);
 }
 
 static int decrease_one(struct reservation *r)
