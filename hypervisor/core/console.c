@@ -91,11 +91,6 @@ static int __init parse_guest_loglvl(const char *value)
 }
 PARAM_CUSTOM("guest_loglvl", parse_guest_loglvl);
 
-bool console_level_on(unsigned int level, bool guest)
-{
-    return level < (guest ? guest_threshold : host_threshold).limited;
-}
-
 /* A bucket of tokens, one a line, that fills with time. */
 static bool within_limit(void)
 {

@@ -282,16 +282,3 @@ void grant_table_destroy(struct domain *d)
     xfree(gt->active);
     XFREE(d->grant_table);
 }
-
-void grant_table_warn_active(struct domain *d)
-{
-    struct grant_table *gt = d->grant_table;
-    unsigned long in_use = 0;
-
-    for (unsigned int i = 0; gt && i < gt->nr_frames; i++)
-        for (unsigned int j = 0; j < GRANTS_PER_FRAME; j++)
-            in_use += gt->active[i][j].readers || gt->active[i][j].writers;
-    if (in_use)
-        printk(LOG_WARN "d%u: %lu of its grants are still in use by other domains\n", d->domain_id,
-               in_use);
-}

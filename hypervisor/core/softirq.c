@@ -29,40 +29,22 @@ void cpu_raise_softirq(unsigned int cpu, unsigned int nr)
         smp_send_event_check(cpu);
 }
 
-void cpumask_raise_softirq(const cpumask_t *mask, unsigned int nr)
-{
-    unsigned int cpu;
-
-    for_each_cpu(cpu, mask)
-        cpu_raise_softirq(cpu, nr);
-}
-
 uint32_t softirq_pending(unsigned int cpu)
 {
     return READ_ONCE(cpu_info_of(cpu)->softirq_pending);
 }
 
-static void serve(u32 which)
+void do_softirq(void)
 {
     /* A handler may leave this stack for good (the scheduler), but never moves to another CPU. */
     u32 *word = &get_cpu_info()->softirq_pending;
     u32 pending;
 
-    while ((pending = READ_ONCE(*word) & which) != 0) {
+    while ((pending = READ_ONCE(*word)) != 0) {
         unsigned int nr = ffs(pending) - 1;
 
         (void)fetch_and(word, ~(1u << nr));
         if (softirq_handler[nr])
             softirq_handler[nr]();
     }
-}
-
-void do_softirq(void)
-{
-    serve(~0u);
-}
-
-void process_pending_softirqs(void)
-{
-    serve(~(1u << SCHEDULE_SOFTIRQ));
 }

@@ -158,11 +158,6 @@ static void serve_timers(void)
         raise_softirq(TIMER_SOFTIRQ);
 }
 
-void timer_rearm(void)
-{
-    raise_softirq(TIMER_SOFTIRQ);
-}
-
 static void dump_timers(char key __unused)
 {
     unsigned int cpu;

@@ -68,11 +68,6 @@ uint32_t apic_hw_id(void)
     return x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
 }
 
-bool apic_is_x2apic(void)
-{
-    return x2apic;
-}
-
 bool apic_has_tsc_deadline(void)
 {
     return tsc_deadline;
@@ -238,9 +233,4 @@ void apic_timer_set_tsc_deadline(uint64_t tsc)
 void smp_send_event_check(unsigned int cpu)
 {
     apic_send_ipi(cpu, EVENT_CHECK_VECTOR);
-}
-
-void smp_send_event_check_mask(const cpumask_t *mask)
-{
-    apic_send_ipi_mask(mask, EVENT_CHECK_VECTOR);
 }

@@ -255,17 +255,6 @@ int request_irq(unsigned int irq, irq_handler_t *handler, const char *name, void
     return ret;
 }
 
-void release_irq(unsigned int irq)
-{
-    struct irq_desc *desc = &irq_descs[irq];
-    unsigned long flags;
-
-    spin_lock_irqsave(&desc->lock, flags);
-    irq_shutdown(desc);
-    desc->handler = NULL;
-    spin_unlock_irqrestore(&desc->lock, flags);
-}
-
 /* ---- Dispatch ---- */
 
 /* An interrupt in flight when its source was shut down or moved ends up here, now and then. */

@@ -391,15 +391,3 @@ void do_settime(uint64_t secs, uint32_t nsecs, s_time_t at)
         update_domain_wallclock_time(d);
     read_unlock(&domlist_lock);
 }
-
-uint64_t wallclock_now(uint32_t *nsecs)
-{
-    uint64_t wall;
-
-    spin_lock(&wallclock_lock);
-    wall = wallclock_base + (uint64_t)now_ns();
-    spin_unlock(&wallclock_lock);
-    if (nsecs)
-        *nsecs = (uint32_t)(wall % NSEC_PER_SEC);
-    return wall / NSEC_PER_SEC;
-}

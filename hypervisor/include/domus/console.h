@@ -39,8 +39,6 @@ void console_give_to_dom0(void);
  * context but NMI before a panic.
  */
 void console_puts(const char *s, size_t len);
-/* True if a message of this level, 0-3, would be printed. */
-bool console_level_on(unsigned int level, bool guest);
 
 /* Text that dom0 writes: to the devices, as it is. */
 void console_write_dom0(const char *s, size_t len);

@@ -16,7 +16,6 @@ int grant_table_init(struct domain *d, int max_grant_frames, int max_maptrack_fr
 /* Gives back every mapping that d holds of others; -ERESTART when preempted. */
 int grant_table_release_mappings(struct domain *d);
 void grant_table_destroy(struct domain *d);
-void grant_table_warn_active(struct domain *d);
 
 /* Frame idx of d's shared table, growing the table up to it; for XENMEM_add_to_physmap and
  * XENMEM_acquire_resource. Errors: -EINVAL, -ENOMEM. */

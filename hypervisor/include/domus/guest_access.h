@@ -69,10 +69,4 @@ static inline bool guest_array_addr(const void *base, unsigned long idx, unsigne
     copy_to_guest((void *)((unsigned long)(p) + offsetof(__typeof__(*(p)), field)),             \
                   &(ptr)->field, sizeof((ptr)->field))
 
-/*
- * Copy length bytes of text, which need not be terminated, and terminate them.
- * -EFAULT, or -E2BIG if length is not below size.
- */
-int copy_string_from_guest(char *dst, size_t size, const void *guest, unsigned long length);
-
 #endif

@@ -49,7 +49,6 @@ long do_set_segment_base(unsigned int which, unsigned long base);
 long do_mmuext_op(guest_ptr_t uops, unsigned int count, guest_ptr_t pdone, unsigned int foreigndom);
 long do_nmi_op(unsigned int cmd, guest_ptr_t arg);
 long do_callback_op(int cmd, guest_ptr_t arg);
-long do_iret(void);
 long do_mca(guest_ptr_t arg);
 
 /*

@@ -19,7 +19,6 @@ typedef void irq_handler_t(unsigned int irq, void *data);
  * -EINVAL if there is no such line, -ENOSPC if no vector is free.
  */
 int request_irq(unsigned int irq, irq_handler_t *handler, const char *name, void *data);
-void release_irq(unsigned int irq);
 
 /*
  * Bind a domain's pirq, which must have been mapped to an interrupt before, so that each arrival

@@ -27,10 +27,9 @@ typedef void softirq_fn(void);
 /* Name the handler of a soft interrupt; boot CPU, once each. */
 void open_softirq(unsigned int nr, softirq_fn *fn);
 
-/* Raise on the running CPU, on another, or on a set of them. Any context, NMI included for the first. */
+/* Raise on the running CPU, or on any. Any context, NMI included for the first. */
 void raise_softirq(unsigned int nr);
 void cpu_raise_softirq(unsigned int cpu, unsigned int nr);
-void cpumask_raise_softirq(const cpumask_t *mask, unsigned int nr);
 
 /* The pending word of a CPU: bit nr for soft interrupt nr. */
 uint32_t softirq_pending(unsigned int cpu);
@@ -40,7 +39,5 @@ uint32_t softirq_pending(unsigned int cpu);
  * not return (the scheduler). For the way out to a guest and the idle loop.
  */
 void do_softirq(void);
-/* The same without the scheduler, so that it returns: for long loops at boot. */
-void process_pending_softirqs(void);
 
 #endif

@@ -175,18 +175,6 @@ static inline void read_lock(rwlock_t *l)
     lock_acquired(&l->debug, false);
 }
 
-/* A second read lock of the same rank, in the order that the rank's comment gives. */
-static inline void read_lock_same_rank(rwlock_t *l)
-{
-    u32 old;
-
-    lock_check(&l->debug, true, local_irq_is_enabled());
-    old = __atomic_fetch_add(&l->state, 1, __ATOMIC_ACQUIRE);
-    if (unlikely(old & (RW_WRITER | RW_WAITING)))
-        read_lock_wait(l);
-    lock_acquired(&l->debug, false);
-}
-
 static inline void read_unlock(rwlock_t *l)
 {
     lock_release(&l->debug, false);
@@ -208,11 +196,6 @@ static inline void write_unlock(rwlock_t *l)
 {
     lock_release(&l->debug, true);
     (void)__atomic_fetch_and(&l->state, ~RW_WRITER, __ATOMIC_RELEASE);
-}
-
-static inline bool rw_is_write_locked(const rwlock_t *l)
-{
-    return (READ_ONCE(l->state) & RW_WRITER) != 0;
 }
 
 #endif

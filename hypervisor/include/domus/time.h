@@ -39,8 +39,6 @@ void update_vcpu_system_time(struct vcpu *v);
 void update_domain_wallclock_time(struct domain *d);
 /* Set the wall clock: it was `secs`.`nsecs` since 1970 at system time `at`; tells every domain. */
 void do_settime(uint64_t secs, uint32_t nsecs, s_time_t at);
-/* Wall clock seconds and nanoseconds since 1970, now. */
-uint64_t wallclock_now(uint32_t *nsecs);
 
 /* Busy-wait; works as soon as the clock is calibrated. */
 void udelay(unsigned int usecs);

@@ -42,7 +42,5 @@ bool timer_pending(const struct timer *t);
 void timer_cpu_init(unsigned int cpu);
 /* Register TIMER_SOFTIRQ and the boot CPU's queue. */
 void timer_init(void);
-/* Re-arm this CPU's hardware for the first of its queue (after the hardware lost its setting). */
-void timer_rearm(void);
 
 #endif

@@ -318,11 +318,6 @@ void put_page_type(struct page_info *pg)
     (void)put_type(pg, false);
 }
 
-int put_page_type_preemptible(struct page_info *pg)
-{
-    return put_type(pg, true);
-}
-
 bool get_page_and_type(struct page_info *pg, const struct domain *d, unsigned long type)
 {
     if (!get_page(pg, d))

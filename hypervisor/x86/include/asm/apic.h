@@ -45,7 +45,6 @@ void apic_init_cpu(void);
 /* Disable the calling CPU's local APIC before it halts for good or the machine restarts. */
 void apic_disable_cpu(void);
 
-bool apic_is_x2apic(void);
 uint32_t apic_read(unsigned int reg);
 void apic_write(unsigned int reg, uint32_t value);
 void apic_eoi(void);

@@ -48,7 +48,6 @@ static inline struct cpu_info *get_cpu_info(void)
 #define smp_processor_id()   (get_cpu_info()->processor_id)
 #define guest_cpu_user_regs() (&get_cpu_info()->guest_regs)
 #define set_current(v)       (get_cpu_info()->current_vcpu = (v))
-#define set_processor_id(id) (get_cpu_info()->processor_id = (id))
 
 /* Whether regs were pushed on entry from the guest, not by a trap inside the hypervisor. */
 #define guest_mode(r)        (((r)->cs & 3) == 3)

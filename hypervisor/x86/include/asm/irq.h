@@ -86,9 +86,8 @@ void irq_want_cpu(struct irq_desc *desc, unsigned int cpu);
 
 /* LOCAL_TIMER_VECTOR: time.c. */
 void apic_timer_interrupt(void);
-/* Make a CPU look at its softirqs (smp_send_event_check() of domus/arch.h for a set of CPUs). */
+/* Make a CPU look at its softirqs. */
 void smp_send_event_check(unsigned int cpu);
-void smp_send_event_check_mask(const cpumask_t *mask);
 
 /* Guest interrupts (x86/pirq.c). Send to all guests bound; the desc's lock is held. */
 void pirq_deliver(struct irq_desc *desc);

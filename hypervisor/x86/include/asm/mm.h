@@ -55,7 +55,6 @@ struct page_info {
 #define PGT_count_mask     ((1UL << 48) - 1)
 
 #define INVALID_M2P_ENTRY  (~0UL)
-#define SHARED_M2P_ENTRY   (~0UL - 1UL)
 
 extern unsigned long max_page;           /* one more than the highest frame number with a page_info */
 
@@ -83,7 +82,6 @@ static inline void *mfn_to_virt(mfn_t mfn) { return (void *)(DIRECTMAP_VIRT_STAR
 static inline mfn_t virt_to_mfn(const void *va) { return maddr_to_mfn(virt_to_maddr(va)); }
 static inline struct page_info *virt_to_page(const void *va) { return mfn_to_page(virt_to_mfn(va)); }
 static inline void *page_to_virt(const struct page_info *pg) { return mfn_to_virt(page_to_mfn(pg)); }
-static inline struct domain *page_get_owner(const struct page_info *pg) { return pg->owner; }
 
 /*
  * References. x86/pv/page_types.c; lock-free.
@@ -120,7 +118,6 @@ void put_page_and_type(struct page_info *pg);
  * references are gone and the table is left partial, to be finished: x86/pv/page_types.c, finish_partial_type.
  */
 int get_page_type_preemptible(struct page_info *pg, unsigned long type);
-int put_page_type_preemptible(struct page_info *pg);
 int put_page_and_type_preemptible(struct page_info *pg);
 
 /* Gives a page of the hypervisor's heap to d to be mapped by it, writable or read-only. */
