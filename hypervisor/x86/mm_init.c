@@ -263,6 +263,25 @@ static void __init open_m2p_tables(void)
     }
 }
 
+/* Tools that save a domain map the M2P as memory of DOMID_XEN, which they may only read. */
+void __init share_m2p(void)
+{
+    for (unsigned long frame = 0; frame < max_page; frame += GB(1) >> PAGE_SHIFT) {
+        unsigned long va = RW_M2P_VIRT_START + frame * sizeof(unsigned long);
+        const pte_t *l3 = maddr_to_virt(pte_maddr(idle_l4[l4_index(va)])), *l2;
+        struct page_info *pg;
+
+        if (!pte_present(l3[l3_index(va)]))
+            continue;
+        l2 = maddr_to_virt(pte_maddr(l3[l3_index(va)]));
+        if (!pte_present(l2[l2_index(va)]))
+            continue;
+        pg = mfn_to_page(maddr_to_mfn(pte_maddr(l2[l2_index(va)])));
+        for (unsigned int i = 0; i < PTES_PER_PAGE; i++)
+            share_page_with_guest(&pg[i], dom_xen, false);
+    }
+}
+
 void set_gpfn_from_mfn(mfn_t mfn, unsigned long gpfn)
 {
     if (mfn_valid(mfn))

@@ -98,6 +98,7 @@ static void __init init_interrupts_and_time(void)
     mce_init_cpu();
     time_init();
     scheduler_init();
+    share_m2p();
     time_init_cpu();
 }
 

@@ -16,6 +16,8 @@ void mm_init(void);
 /* After boot: frees code and data of the image that only booting needs, and makes what it has set up read-only. */
 void mm_seal(void);
 extern bool init_released;
+/* Lets privileged domains read the machine-to-physical table's frames; once dom_xen is there. */
+void share_m2p(void);
 /* Gives RAM pages back that were reserved while booting. */
 void mm_free_boot_range(paddr_t start, paddr_t end);
 
