@@ -81,7 +81,7 @@ const char *kernel_file_open(const void *module, size_t size, struct kernel_file
     if (unpacked < PAGE_SIZE || unpacked > MAX_UNPACKED)
         return "it announces an impossible length of the unpacked image";
 
-    file->run = page_run_alloc(PFN_UP(unpacked));
+    file->run = page_run_alloc(DIV_ROUND_UP(unpacked, PAGE_SIZE));
     if (!file->run)
         return "there is too little memory to unpack it";
     file->data = page_to_virt(file->run);
@@ -99,7 +99,7 @@ const char *kernel_file_open(const void *module, size_t size, struct kernel_file
 void kernel_file_close(struct kernel_file *file)
 {
     if (file->run)
-        page_run_free(file->run, PFN_UP(file->size));
+        page_run_free(file->run, DIV_ROUND_UP(file->size, PAGE_SIZE));
     file->run = NULL;
     file->data = NULL;
 }
