@@ -145,21 +145,15 @@ static long set_tsc_info(struct domain *d, const struct xen_domctl_tsc_info *op)
 
 /* ---- vCPUs ---- */
 
-static struct vcpu *find_vcpu(struct domain *d, u32 id)
-{
-    return id < d->max_vcpus ? d->vcpu[id] : NULL;
-}
-
 static long send_trigger(struct domain *d, const struct xen_domctl_sendtrigger *op)
 {
-    struct vcpu *v = find_vcpu(d, op->vcpu);
+    struct vcpu *v = domain_vcpu(d, op->vcpu);
 
     if (!v)
         return -ESRCH;
     if (op->trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
         return -ENOSYS;                 /* buttons and INIT: a PV guest has neither */
-    __atomic_fetch_or(&v->arch.async, ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
-    vcpu_kick(v);
+    pv_send_nmi(v);
     return 0;
 }
 
@@ -169,7 +163,7 @@ static long send_trigger(struct domain *d, const struct xen_domctl_sendtrigger *
  */
 #define WITH_PAUSED_VCPU(d, id, fn, ...)                                        \
     ({                                                                          \
-        struct vcpu *wpv_ = find_vcpu(d, id);                                   \
+        struct vcpu *wpv_ = domain_vcpu(d, id);                                 \
         long wpv_rc_ = !wpv_ ? -ESRCH : wpv_->domain == current->domain ? -EINVAL : 0; \
         if (!wpv_rc_) {                                                         \
             vcpu_pause(wpv_);                                                   \

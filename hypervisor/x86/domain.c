@@ -329,8 +329,7 @@ long arch_do_vcpu_op(int cmd, struct vcpu *v, guest_ptr_t arg)
     case VCPUOP_send_nmi:
         if (arg != 0)
             return -EINVAL;
-        __atomic_fetch_or(&v->arch.async, ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
-        vcpu_kick(v);
+        pv_send_nmi(v);
         return 0;
     case VCPUOP_get_physid:
         return -EPERM;                  /* only for a vCPU that is pinned for good, as none is */

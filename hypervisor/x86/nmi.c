@@ -49,9 +49,7 @@ static void tell_dom0(void)
     if (!v || strcmp(opt_nmi, "dom0"))
         return;
     fetch_or(&dom0->shared_info->arch.nmi_reason, pending);
-    __atomic_fetch_or(&v->arch.async, ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
-    vcpu_unblock(v);
-    vcpu_kick(v);
+    pv_send_nmi(v);
 }
 
 void do_nmi(struct cpu_user_regs *regs)

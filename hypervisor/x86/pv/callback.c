@@ -7,6 +7,7 @@
  * mask in its fifth byte, rflags (IF is the inverse of the event mask), rsp, ss. See xen/arch-x86/xen.h,
  * struct trap_info and struct vcpu_guest_context, and xen/callback.h.
  */
+#include <domus/arch.h>
 #include <domus/domain.h>
 #include <domus/guest_access.h>
 #include <domus/hypercall.h>
@@ -168,6 +169,13 @@ void pv_inject_sw_interrupt(unsigned int vector, unsigned int insn_length)
     }
     guest_cpu_user_regs()->rip += insn_length;
     bounce_trap(v, vector, FRAME_PLAIN, 0);
+}
+
+void pv_send_nmi(struct vcpu *v)
+{
+    __atomic_fetch_or(&v->arch.async, ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
+    vcpu_unblock(v);
+    vcpu_kick(v);
 }
 
 /* ---- Called from entry.S ---- */

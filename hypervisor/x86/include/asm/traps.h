@@ -54,6 +54,9 @@ bool pv_emulate_privileged(struct cpu_user_regs *regs);
 /* A #UD from the guest: true if it was the public ABI's forced CPUID prefix, and has been served. */
 bool pv_emulate_forced_prefix(struct cpu_user_regs *regs);
 
+/* Sends v an NMI, which its kernel gets when it runs next: now, if it blocks. Any context but NMI. */
+void pv_send_nmi(struct vcpu *v);
+
 /* Whether addr may be a guest's code or stack: canonical and outside the hypervisor's slots. */
 static inline bool guest_address_ok(unsigned long addr)
 {
