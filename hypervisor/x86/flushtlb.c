@@ -81,6 +81,14 @@ static void do_flush(void *arg)
 void flush_mask(const cpumask_t *mask, unsigned long va, unsigned int flags)
 {
     struct flush_request request = { va, flags };
+    unsigned int first = cpumask_first(mask);
 
+    if (first >= NR_CPUS)
+        return;
+    /* Mostly it is this CPU alone. */
+    if (first == smp_processor_id() && cpumask_next(first, mask) >= NR_CPUS) {
+        flush_area_local(va, flags);
+        return;
+    }
     on_selected_cpus(mask, do_flush, &request, true);
 }

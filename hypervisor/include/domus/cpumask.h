@@ -42,7 +42,6 @@ static inline bool cpumask_test_cpu(unsigned int cpu, const cpumask_t *m)
 static inline void cpumask_clear(cpumask_t *m) { bitmap_zero(m->bits, NR_CPUS); }
 static inline void cpumask_setall(cpumask_t *m) { bitmap_fill(m->bits, NR_CPUS); }
 static inline void cpumask_copy(cpumask_t *dst, const cpumask_t *src) { *dst = *src; }
-static inline bool cpumask_empty(const cpumask_t *m) { return bitmap_empty(m->bits, NR_CPUS); }
 static inline bool cpumask_full(const cpumask_t *m) { return bitmap_full(m->bits, NR_CPUS); }
 
 static inline cpumask_t cpumask_of(unsigned int cpu)
@@ -109,6 +108,8 @@ static inline unsigned int cpumask_first(const cpumask_t *m)
 {
     return cpumask_next(-1U, m);
 }
+
+static inline bool cpumask_empty(const cpumask_t *m) { return cpumask_first(m) >= NR_CPUS; }
 
 /* The next after cpu, from the start again at the end; NR_CPUS if the set is empty. */
 static inline unsigned int cpumask_cycle(unsigned int cpu, const cpumask_t *m)

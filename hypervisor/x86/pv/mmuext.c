@@ -86,6 +86,14 @@ int read_vcpumask(struct domain *d, const void *guest_bitmap, cpumask_t *cpus)
     return 0;
 }
 
+static inline void flush_here(const struct mmuext_op *op)
+{
+    if (op->cmd == MMUEXT_TLB_FLUSH_LOCAL)
+        flush_tlb_local();
+    else if (is_canonical_address(op->arg1.linear_addr) && !is_hypervisor_address(op->arg1.linear_addr))
+        flush_tlb_one_local(op->arg1.linear_addr);
+}
+
 static int flush_vcpus(struct domain *d, const struct mmuext_op *op)
 {
     bool one_page = op->cmd == MMUEXT_INVLPG_MULTI;
@@ -152,12 +160,8 @@ static int serve_own(struct vcpu *v, const struct mmuext_op *op)
         return pv_new_user_cr3(v, _mfn(op->arg1.mfn));
 
     case MMUEXT_TLB_FLUSH_LOCAL:
-        flush_tlb_local();
-        return 0;
-
     case MMUEXT_INVLPG_LOCAL:
-        if (is_canonical_address(op->arg1.linear_addr) && !is_hypervisor_address(op->arg1.linear_addr))
-            flush_tlb_one_local(op->arg1.linear_addr);
+        flush_here(op);
         return 0;
 
     case MMUEXT_TLB_FLUSH_MULTI:
@@ -246,6 +250,18 @@ static int serve_ops(struct vcpu *v, struct domain *pg_owner, guest_ptr_t uops, 
     return 0;
 }
 
+/* The most frequent call: a flush of this CPU alone. false: not that. */
+static inline bool serve_local_flush(guest_ptr_t uop)
+{
+    struct mmuext_op op;
+
+    if (unlikely(copy_from_guest(&op, (const void *)uop, sizeof(op))) ||
+        (op.cmd != MMUEXT_TLB_FLUSH_LOCAL && op.cmd != MMUEXT_INVLPG_LOCAL))
+        return false;
+    flush_here(&op);
+    return true;
+}
+
 long do_mmuext_op(guest_ptr_t uops, unsigned int count, guest_ptr_t pdone, unsigned int foreigndom)
 {
     struct vcpu *v = current;
@@ -253,6 +269,8 @@ long do_mmuext_op(guest_ptr_t uops, unsigned int count, guest_ptr_t pdone, unsig
     unsigned int done_before = 0, done = 0;
     int rc = finish_deferred_type(v);
 
+    if (likely(!rc && count == 1 && !pdone && foreigndom == DOMID_SELF) && serve_local_flush(uops))
+        return 0;
     if (unlikely(rc))
         return hypercall_create_continuation(__HYPERVISOR_mmuext_op, 4, uops, (unsigned long)count, pdone,
                                              (unsigned long)foreigndom);

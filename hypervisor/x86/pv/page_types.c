@@ -102,8 +102,7 @@ static void flush_former_use(struct page_info *pg)
         cpumask_copy(&mask, &d->arch.dirty_cpumask);
     }
     tlbflush_filter(&mask, pg->tlbflush_timestamp);
-    if (!cpumask_empty(&mask))
-        flush_tlb_mask(&mask);
+    flush_tlb_mask(&mask);
 }
 
 /* The only user of a type gives it up; no other CPU touches type_info until this is visible. */

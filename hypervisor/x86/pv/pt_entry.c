@@ -248,22 +248,23 @@ int update_table_entry(pte_t *p, pte_t val, unsigned int level, enum pte_update 
 
 /* ---- Finding an entry ---- */
 
+/* Goes down by one entry of the table that mfn holds. A table may go while we look: what is read then may
+ * be anything, so the frame is checked before it is read. */
+static inline bool walk_down(mfn_t *mfn, unsigned int index)
+{
+    pte_t e = pte_read((const pte_t *)mfn_to_virt(*mfn) + index);
+
+    *mfn = pte_mfn(e);
+    return likely(pte_present(e)) && likely(mfn_valid(*mfn));
+}
+
 pte_t *find_l1e(mfn_t l4, unsigned long va)
 {
     mfn_t mfn = l4;
 
-    for (unsigned int level = 4; level > 1; level--) {
-        const pte_t *table = mfn_to_virt(mfn);
-        pte_t e = pte_read(&table[pt_index(va, level)]);
-
-        if (unlikely(!pte_present(e)))
-            return NULL;
-        mfn = pte_mfn(e);
-        /* A table may go while we look: what is read then may be anything. */
-        if (unlikely(!mfn_valid(mfn)))
-            return NULL;
-    }
-    return (pte_t *)mfn_to_virt(mfn) + l1_index(va);
+    if (walk_down(&mfn, l4_index(va)) && walk_down(&mfn, l3_index(va)) && walk_down(&mfn, l2_index(va)))
+        return (pte_t *)mfn_to_virt(mfn) + l1_index(va);
+    return NULL;
 }
 
 pte_t *lock_l1e(struct vcpu *v, unsigned long va)

@@ -20,11 +20,12 @@ static bool is_hypervisor_slot(unsigned int level, unsigned int slot)
 
 /* ---- Finding present entries: most tables are sparse ---- */
 
-#define GROUP 8
+#define GROUP 16
 
 static inline bool group_present(const pte_t *t)
 {
-    return (t[0].v | t[1].v | t[2].v | t[3].v | t[4].v | t[5].v | t[6].v | t[7].v) & _PAGE_PRESENT;
+    return (t[0].v | t[1].v | t[2].v | t[3].v | t[4].v | t[5].v | t[6].v | t[7].v |
+            t[8].v | t[9].v | t[10].v | t[11].v | t[12].v | t[13].v | t[14].v | t[15].v) & _PAGE_PRESENT;
 }
 
 /* The first present entry from i on; PTES_PER_PAGE: none. */
