@@ -180,6 +180,23 @@ static void bad_arguments(void)
     check(map_msi(9, NIC_DEVFN, 0, 0) < 0);
 }
 
+static void devices(void)
+{
+    struct physdev_pci_device_add add = { .devfn = NIC_DEVFN };
+    struct physdev_pci_device none = { .devfn = NO_DEVFN }, nic = { .devfn = NIC_DEVFN };
+
+    check_eq(PHYSDEV(pci_device_add, &add), 0);
+    check_eq(PHYSDEV(pci_device_add, &add), 0);
+    check(PHYSDEV(pci_device_remove, &none) < 0);
+    check(PHYSDEV(prepare_msix, &none) < 0);
+    check(PHYSDEV(restore_msi_ext, &none) < 0);
+    check_eq(PHYSDEV(restore_msi_ext, &nic), 0);
+    check_eq(PHYSDEV(prepare_msix, &nic), 0);
+    check_eq(PHYSDEV(release_msix, &nic), 0);
+    check_eq(PHYSDEV(pci_device_remove, &nic), 0);
+    check_eq(PHYSDEV(pci_device_add, &add), 0);
+}
+
 /* Edges come one after the other, with no word from the guest in between. */
 static void edge(void)
 {
@@ -307,22 +324,6 @@ static void exhaustion(void)
     check_eq(after.pirq, before.pirq);
 }
 
-static void devices(void)
-{
-    struct physdev_pci_device_add add = { .devfn = NIC_DEVFN };
-    struct physdev_pci_device none = { .devfn = NO_DEVFN }, nic = { .devfn = NIC_DEVFN };
-
-    check_eq(PHYSDEV(pci_device_add, &add), 0);
-    check_eq(PHYSDEV(pci_device_add, &add), 0);
-    check(PHYSDEV(pci_device_remove, &none) < 0);
-    check(PHYSDEV(prepare_msix, &none) < 0);
-    check(PHYSDEV(restore_msi_ext, &none) < 0);
-    check_eq(PHYSDEV(restore_msi_ext, &nic), 0);
-    check_eq(PHYSDEV(prepare_msix, &nic), 0);
-    check_eq(PHYSDEV(release_msix, &nic), 0);
-    check_eq(PHYSDEV(pci_device_remove, &nic), 0);
-}
-
-TESTS({ "I/O privilege", privileges }, { "bad arguments", bad_arguments }, { "edge-triggered line", edge },
-      { "level-triggered line", level }, { "MSI", message }, { "MSI-X", msix }, { "many mappings", exhaustion },
-      { "devices", devices });
+TESTS({ "I/O privilege", privileges }, { "bad arguments", bad_arguments }, { "devices", devices },
+      { "edge-triggered line", edge }, { "level-triggered line", level }, { "MSI", message }, { "MSI-X", msix },
+      { "many mappings", exhaustion });
