@@ -45,7 +45,7 @@ for card in /sys/class/net/eth*; do
 done
 [ "$(ls -d /sys/class/net/eth* | wc -l)" = 2 ] || fail "not both network cards are there"
 hwclock -r -f /dev/rtc0 || fail "no real-time clock"
-modprobe -a xhci_pci usbhid
+modprobe -a xhci_pci usbhid hid_generic
 wait_until 30 grep -q 'QEMU USB Keyboard' /proc/bus/input/devices || fail "no USB keyboard"
 """
 
