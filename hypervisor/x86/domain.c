@@ -157,7 +157,8 @@ void arch_vcpu_info_changed(struct vcpu *v)
 /* Every address that the guest would be sent to, or whose base is loaded without a check. */
 static bool context_addresses_ok(const struct vcpu_guest_context *c)
 {
-    if (!guest_address_ok(c->event_callback_eip) || !guest_address_ok(c->failsafe_callback_eip) ||
+    if (!guest_address_ok(c->user_regs.rip) || !guest_address_ok(c->event_callback_eip) ||
+        !guest_address_ok(c->failsafe_callback_eip) ||
         !guest_address_ok(c->syscall_callback_eip) || !is_canonical_address(c->fs_base) ||
         !is_canonical_address(c->gs_base_kernel) || !is_canonical_address(c->gs_base_user))
         return false;

@@ -176,9 +176,10 @@ static void by_entry(void)
     uint64_t value, where = pte_maddr((unsigned long)at, &value);
     struct gnttab_map_grant_ref m = map((void *)where, ref, GNTMAP_contains_pte);
     struct gnttab_unmap_grant_ref u = { .host_addr = where, .handle = m.handle };
+    struct mmuext_op flush = { .cmd = MMUEXT_TLB_FLUSH_LOCAL };
 
     check_eq(m.status, GNTST_okay);
-    check_eq(HCALL(mmuext_op, &(struct mmuext_op){ .cmd = MMUEXT_TLB_FLUSH_LOCAL }, 1, 0, DOMID_SELF, 0), 0);
+    check_eq(HCALL(mmuext_op, &flush, 1, 0, DOMID_SELF, 0), 0);
     page[9] = 'p';
     check_eq(at[9], 'p');
     check_eq(gnt(GNTTABOP_unmap_grant_ref, &u), 0);
