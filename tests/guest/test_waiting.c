@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting for time: timers, blocks, polls, watchdogs; and pinning, vm_assist. */
+#include "kernel.h"
+
+#define MS 1000000UL
+
+/* System time, by the record that the hypervisor keeps (<xen/xen.h>, struct vcpu_time_info). */
+static unsigned long now(void)
+{
+    const volatile struct vcpu_time_info *t = &shared_info->vcpu_info[0].time;
+    uint32_t low, high;
+    uint64_t ticks;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    ticks = ((uint64_t)high << 32 | low) - t->tsc_timestamp;
+    ticks = t->tsc_shift < 0 ? ticks >> -t->tsc_shift : ticks << t->tsc_shift;
+    return t->system_time + (unsigned long)((unsigned __int128)ticks * t->tsc_to_system_mul >> 32);
+}
+
+static unsigned int bind_timer(void)
+{
+    static evtchn_bind_virq_t bind = { .virq = VIRQ_TIMER, .vcpu = 0 };
+
+    if (!bind.port)
+        check_eq(HCALL(event_channel_op, EVTCHNOP_bind_virq, &bind, 0, 0, 0), 0);
+    return bind.port;
+}
+
+static bool take_pending(unsigned int port)
+{
+    return __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1UL << port % 64), __ATOMIC_SEQ_CST) &
+           1UL << port % 64;
+}
+
+/* A timer ends a block: the event is pending when the block returns. */
+static void block_until_timer(void)
+{
+    struct vcpu_set_singleshot_timer t = { 0 };
+    unsigned int port = bind_timer();
+
+    take_pending(port);
+    shared_info->evtchn_mask[port / 64] &= ~(1UL << port % 64);
+    t.timeout_abs_ns = now() - MS;
+    t.flags = VCPU_SSHOTTMR_future;
+    check_eq(HCALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, &t, 0, 0), -XEN_ETIME);
+    t.timeout_abs_ns = now() + 5 * MS;
+    check_eq(HCALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, &t, 0, 0), 0);
+    check_eq(HCALL(sched_op, SCHEDOP_block, 0, 0, 0, 0), 0);
+    check(take_pending(port));
+    check(now() >= t.timeout_abs_ns);
+    check_eq(HCALL(vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0, 0, 0), 0);
+    shared_info->evtchn_mask[port / 64] |= 1UL << port % 64;
+}
+
+static void periodic_timer_ticks(void)
+{
+    struct vcpu_set_periodic_timer period = { .period_ns = 2 * MS };
+    unsigned int port = bind_timer();
+
+    check_eq(HCALL(vcpu_op, VCPUOP_set_periodic_timer, 0, &period, 0, 0), 0);
+    for (int ticks = 0; ticks < 3; ticks++) {
+        take_pending(port);
+        while (!(shared_info->evtchn_pending[port / 64] & 1UL << port % 64))
+            HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+    }
+    check_eq(HCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0, 0, 0), 0);
+}
+
+static void poll_ends_by_time(void)
+{
+    unsigned int port = bind_timer();
+    struct vcpu_runstate_info before, after;
+    struct sched_poll poll = { .nr_ports = 1 };
+
+    take_pending(port);
+    HCALL(vcpu_op, VCPUOP_get_runstate_info, 0, &before, 0, 0);
+    poll.timeout = now() + 3 * MS;
+    set_xen_guest_handle(poll.ports, &port);
+    check_eq(HCALL(sched_op, SCHEDOP_poll, &poll, 0, 0, 0), 0);
+    check(now() >= poll.timeout);
+    HCALL(vcpu_op, VCPUOP_get_runstate_info, 0, &after, 0, 0);
+    check(after.time[RUNSTATE_blocked] > before.time[RUNSTATE_blocked]);
+}
+
+static void watchdogs(void)
+{
+    struct sched_watchdog dog = { .timeout = 3600 };
+
+    check_eq(HCALL(sched_op, SCHEDOP_watchdog, &dog, 0, 0, 0), 1);
+    check_eq(HCALL(sched_op, SCHEDOP_watchdog, &dog, 0, 0, 0), 2);
+    check_eq(HCALL(sched_op, SCHEDOP_watchdog, &dog, 0, 0, 0), -XEN_ENOSPC);
+    dog = (struct sched_watchdog){ .id = 1 };
+    check_eq(HCALL(sched_op, SCHEDOP_watchdog, &dog, 0, 0, 0), 0);
+    check_eq(HCALL(sched_op, SCHEDOP_watchdog, &dog, 0, 0, 0), -XEN_EINVAL);
+    dog.id = 2;
+    check_eq(HCALL(sched_op, SCHEDOP_watchdog, &dog, 0, 0, 0), 0);
+}
+
+static void pinning(void)
+{
+    struct sched_pin_override pin = { .pcpu = 0 };
+
+    check_eq(HCALL(sched_op, SCHEDOP_pin_override, &pin, 0, 0, 0), 0);
+    check_eq(HCALL(sched_op, SCHEDOP_pin_override, &pin, 0, 0, 0), -XEN_EBUSY);
+    pin.pcpu = -1;
+    check_eq(HCALL(sched_op, SCHEDOP_pin_override, &pin, 0, 0, 0), 0);
+    check_eq(HCALL(sched_op, SCHEDOP_pin_override, &pin, 0, 0, 0), -XEN_EINVAL);
+}
+
+static void vm_assist(void)
+{
+    check_eq(HCALL(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables, 0, 0, 0), 0);
+    check_eq(HCALL(vm_assist, VMASST_CMD_enable, 17, 0, 0, 0), -XEN_ENOSYS);
+    check_eq(HCALL(vm_assist, VMASST_CMD_enable, 64, 0, 0, 0), -XEN_ENOSYS);
+    check_eq(HCALL(vm_assist, VMASST_CMD_enable, ~0U, 0, 0, 0), -XEN_ENOSYS);
+    check_eq(HCALL(vm_assist, 9, VMASST_TYPE_writable_pagetables, 0, 0, 0), -XEN_ENOSYS);
+}
+
+TESTS({ "block until timer", block_until_timer }, { "periodic timer ticks", periodic_timer_ticks },
+      { "poll ends by time", poll_ends_by_time }, { "watchdogs", watchdogs }, { "pinning", pinning },
+      { "vm_assist", vm_assist });
