@@ -43,7 +43,7 @@ static DEFINE_SPINLOCK(wallclock_lock, RANK_PLATFORM);
 
 /* ---- Reading the clock ---- */
 
-uint64_t tsc_to_nanoseconds(uint64_t ticks, struct tsc_scale scale)
+static uint64_t tsc_to_nanoseconds(uint64_t ticks, struct tsc_scale scale)
 {
     if (scale.shift < 0)
         ticks >>= -scale.shift;

@@ -33,7 +33,6 @@ void time_init_cpu(void);
 void time_sync_source(unsigned int cpu);
 void time_sync_target(void);
 
-uint64_t tsc_to_nanoseconds(uint64_t ticks, struct tsc_scale scale);
 /* Reads of machine clocks, for calibration: HPET (hpet.c), ACPI PM timer and PIT (pit.c). */
 struct ref_clock {
     const char *name;
