@@ -33,7 +33,7 @@ void time_init_cpu(void);
 void time_sync_source(unsigned int cpu);
 void time_sync_target(void);
 
-/* Reads of machine clocks, for calibration: HPET (hpet.c), ACPI PM timer and PIT (pit.c). */
+/* Machine clocks of known frequency, for calibration; x86/ref_clock.c. */
 struct ref_clock {
     const char *name;
     uint64_t hz;
@@ -45,7 +45,7 @@ bool hpet_ref_clock(struct ref_clock *clock);
 bool pmtimer_ref_clock(struct ref_clock *clock);
 bool pit_ref_clock(struct ref_clock *clock);
 
-/* Real-time clock: seconds since 1970, read from the CMOS. */
+/* Real-time clock: seconds since 1970, read from the CMOS; 0 if there is none. x86/rtc.c. */
 uint64_t rtc_read(void);
 
 #endif
