@@ -162,7 +162,9 @@ void free_shared_page(struct page_info *pg)
 bool take_page(struct domain *d, struct page_info *pg)
 {
     /* Two references: the one of being d's, and the caller's. A type in use would have another. */
-    if (cmpxchg(&pg->count_info, PGC_allocated | 2, 0) != (PGC_allocated | 2))
+    unsigned long alone = PGC_allocated | 2 | (READ_ONCE(pg->count_info) & PGC_foreign_stale);
+
+    if (cmpxchg(&pg->count_info, alone, 0) != alone)
         return false;
     spin_lock(&d->page_alloc_lock);
     list_del(&pg->list);

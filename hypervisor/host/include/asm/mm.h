@@ -26,6 +26,7 @@ struct page_info {
 #define PGC_allocated       (1UL << 63)
 #define PGC_hypervisor      (1UL << 62)
 #define PGC_free            (1UL << 60)
+#define PGC_foreign_stale   (1UL << 57)
 #define PGC_count_mask      ((1UL << 48) - 1)
 
 #define PGT_none            (0UL << 60)
