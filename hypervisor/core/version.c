@@ -104,7 +104,7 @@ long do_vm_assist(unsigned int cmd, unsigned int type)
     struct domain *d = current->domain;
 
     if (type >= BITS_PER_LONG || !(PV_VM_ASSIST_MASK & BIT(type)))
-        return -ENOSYS;
+        return -EINVAL;
     switch (cmd) {
     case VMASST_CMD_enable:
         set_bit(type, &d->vm_assist);
