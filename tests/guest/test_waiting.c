@@ -110,9 +110,9 @@ static void pinning(void)
 static void vm_assist(void)
 {
     check_eq(HCALL(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables, 0, 0, 0), 0);
-    check_eq(HCALL(vm_assist, VMASST_CMD_enable, 17, 0, 0, 0), -XEN_ENOSYS);
-    check_eq(HCALL(vm_assist, VMASST_CMD_enable, 64, 0, 0, 0), -XEN_ENOSYS);
-    check_eq(HCALL(vm_assist, VMASST_CMD_enable, ~0U, 0, 0, 0), -XEN_ENOSYS);
+    check_eq(HCALL(vm_assist, VMASST_CMD_enable, 17, 0, 0, 0), -XEN_EINVAL);
+    check_eq(HCALL(vm_assist, VMASST_CMD_enable, 64, 0, 0, 0), -XEN_EINVAL);
+    check_eq(HCALL(vm_assist, VMASST_CMD_enable, ~0U, 0, 0, 0), -XEN_EINVAL);
     check_eq(HCALL(vm_assist, 9, VMASST_TYPE_writable_pagetables, 0, 0, 0), -XEN_ENOSYS);
 }
 
