@@ -105,6 +105,7 @@ static void load_tss(unsigned int cpu)
     t->ist[IST_DF - 1] = stack + IST_DF * PAGE_SIZE;
     t->ist[IST_NMI - 1] = stack + IST_NMI * PAGE_SIZE;
     t->ist[IST_MCE - 1] = stack + IST_MCE * PAGE_SIZE;
+    t->ist[IST_DB - 1] = stack + IST_DB * PAGE_SIZE;
     t->iomap_base = sizeof(*t);
     set_system_descriptor(per_cpu(hv_gdt, cpu), TSS_SELECTOR, (unsigned long)t, sizeof(*t) - 1, DESC_TSS_AVAILABLE);
     asm volatile("ltr %w0" : : "r"(TSS_SELECTOR));
@@ -150,6 +151,8 @@ void __init idt_init(void)
             ist = IST_NMI;
         else if (vector == X86_EXC_MC)
             ist = IST_MCE;
+        else if (vector == X86_EXC_DB)
+            ist = IST_DB;
         else if (vector == X86_EXC_BP || vector == X86_EXC_OF)
             dpl = 3;
         set_gate(vector, idt_entry_points[vector], dpl, ist);

@@ -266,7 +266,7 @@ iret_hypercall_iretq:
         jmp  ret_to_guest
 
 iret_leaves_nmi:
-        andl $~(ASYNC_NMI_MASKED | ASYNC_MCE_MASKED), VCPU_async_state(%r11)
+        lock andl $~(ASYNC_NMI_MASKED | ASYNC_MCE_MASKED), VCPU_async_state(%r11)
         jmp  iret_read
 
 iret_frame_fault:
@@ -408,6 +408,26 @@ ist_enter:
         call *(%rcx,%rax,8)
         jmp  restore_hypervisor
 
+/*
+ * #DB has a stack of its own, as MOV to SS holds a breakpoint back until the instruction after it is done: after SYSCALL,
+ * that is in ring 0 on the guest's stack pointer. From the guest it goes on on the ordinary stack.
+ */
+debug_enter:
+        testb $3, 16(%rsp)                      /* cs */
+        jz   ist_enter
+        push %rax
+        mov  %rsp, %rax
+        or   $(STACK_SIZE - 1), %rsp
+        lea  1 - CPUINFO_sizeof + CPUINFO_guest_regs + UREGS_es(%rsp), %rsp
+        push 48(%rax)                           /* ss, rsp, rflags, cs, rip, vector */
+        push 40(%rax)
+        push 32(%rax)
+        push 24(%rax)
+        push 16(%rax)
+        push 8(%rax)
+        mov  (%rax), %rax
+        jmp  trap_enter
+
         .macro ENTRY_STUB vector
         .balign 16
 entry_\vector:
@@ -418,6 +438,8 @@ entry_\vector:
         movl $\vector, 4(%rsp)
         .if \vector == X86_EXC_NMI || \vector == X86_EXC_DF || \vector == X86_EXC_MC
         jmp ist_enter
+        .elseif \vector == X86_EXC_DB
+        jmp debug_enter
         .elseif \vector < 32
         jmp trap_enter
         .else

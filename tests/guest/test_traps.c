@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Exceptions, software interrupts, system calls, iret, segment bases, debug registers and descriptor tables. */
 #include "kernel.h"
+#include <xen/version.h>
 
 /* ---- Pieces of code to run in kernel or user mode ---- */
 
@@ -416,6 +417,33 @@ static void data_breakpoint(void)
     check_eq(HCALL(set_debugreg, 6, 0xffff0ff0, 0, 0, 0), 0);
 }
 
+/*
+ * A breakpoint on what MOV to SS reads waits for the instruction after it. After SYSCALL that is inside the hypervisor,
+ * on the stack pointer of the guest: the hypervisor drops it, unless the processor does not wait.
+ */
+static void load_ss_and_call(unsigned long selector_at, unsigned long unused)
+{
+    long result = __HYPERVISOR_xen_version;
+
+    (void)unused;
+    asm volatile("mov (%1), %%ss\n syscall" : "+a"(result) : "r"(selector_at), "D"(XENVER_version), "S"(0)
+                 : "rcx", "r11", "memory");
+    check(result > 0);
+}
+
+static void breakpoint_before_syscall(void)
+{
+    static uint64_t selector = FLAT_KERNEL_SS;
+    int trap;
+
+    check_eq(HCALL(set_debugreg, 0, &selector, 0, 0, 0), 0);
+    check_eq(HCALL(set_debugreg, 7, 0x00070401, 0, 0, 0), 0);
+    trap = guarded(load_ss_and_call, (unsigned long)&selector, 0);
+    check(trap == TRAP_NONE || trap == 1);
+    check_eq(HCALL(set_debugreg, 7, 0x400, 0, 0, 0), 0);
+    check_eq(HCALL(set_debugreg, 6, 0xffff0ff0, 0, 0, 0), 0);
+}
+
 static void single_step(void)
 {
     struct iret_frame f = { .rip = (unsigned long)code_divide, .cs = FLAT_KERNEL_CS, .rflags = 0x302,
@@ -539,5 +567,6 @@ TESTS({ "exceptions of the kernel", kernel_exceptions }, { "flags of frames", fl
       { "bad iret frames", bad_iret_frames }, { "flags by iret", iret_flags_are_safe },
       { "segment bases", segment_bases }, { "segment bases by MSR", msr_segment_bases },
       { "FSGSBASE instructions", fsgsbase }, { "bad selectors", bad_selectors },
-      { "debug registers", debug_registers }, { "data breakpoint", data_breakpoint }, { "single step", single_step },
+      { "debug registers", debug_registers }, { "data breakpoint", data_breakpoint },
+      { "breakpoint before a system call", breakpoint_before_syscall }, { "single step", single_step },
       { "GDT", gdt }, { "bad GDTs", bad_gdts }, { "LDT", ldt });

@@ -57,9 +57,9 @@
 
 /*
  * Stacks: one block a CPU, aligned to its size so that masking the stack pointer finds it. From the bottom: one page
- * each for #DF, NMI and #MC, a guard page, the ordinary stack, and struct cpu_info at the very top.
+ * each for #DF, NMI, #MC and #DB, a guard page, the ordinary stack, and struct cpu_info at the very top.
  */
-#define STACK_ORDER 3
+#define STACK_ORDER 4
 #define STACK_SIZE  (PAGE_SIZE << STACK_ORDER)
 
 /* Interrupt stack table indexes, as in the IDT; stack n is page n - 1 of the block. */
@@ -67,7 +67,8 @@
 #define IST_DF   1
 #define IST_NMI  2
 #define IST_MCE  3
-#define STACK_GUARD_PAGE 3
+#define IST_DB   4
+#define STACK_GUARD_PAGE 4
 /* Room for struct cpu_info at the top while its size is not known to assembly. */
 #define CPU_INFO_RESERVE 512
 
