@@ -72,14 +72,17 @@ static bool next_byte(struct insn *i, u8 *byte)
     return true;
 }
 
-/* Whether the code segment is a 64-bit one; the selector is loaded, so its descriptor can be asked for. */
+/*
+ * Whether the code segment is a 64-bit one. Its descriptor may be gone meanwhile, and then even the page of the LDT: what
+ * the guest runs in cannot be known, nor does it matter.
+ */
 static bool is_64bit_code(u16 cs)
 {
     u32 rights = 0;
 
     if (cs == FLAT_RING3_CS64)
         return true;
-    asm("lar %1, %0" : "+r"(rights) : "r"((u32)cs) : "cc");
+    asm volatile("1: lar %1, %0\n2:\n" _ASM_EXTABLE(1b, 2b) : "+r"(rights) : "r"((u32)cs) : "cc", "memory");
     return rights & 1u << 21;
 }
 
