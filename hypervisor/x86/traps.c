@@ -25,22 +25,34 @@ extern const u64 __start_smap_stac[], __stop_smap_stac[], __start_smap_clac[], _
 /* Selector error codes: the fault concerns an IDT gate, so the guest executed INT n. */
 #define SELECTOR_ERROR_IDT 2u
 
+static bool is_guest_iret(const struct cpu_user_regs *regs)
+{
+    return regs->rip == (unsigned long)restore_guest_iretq || regs->rip == (unsigned long)iret_hypercall_iretq;
+}
+
 /*
- * An IRET to the guest faulted: its registers cannot be loaded. The general registers already hold the guest's values,
- * so they are in the frame of this fault; what IRET would have loaded is still in guest_regs. The guest's failsafe
- * callback gets it. The fault's frame overlaps guest_regs, hence the copy.
+ * An IRET to the guest faulted: the general registers already hold the guest's values, so they are in the frame of this
+ * fault; what IRET would have loaded is still in guest_regs. Makes guest_regs whole again. The fault's frame overlaps it,
+ * hence the copy.
  */
-static void guest_iret_fault(const struct cpu_user_regs *fault)
+static struct cpu_user_regs *take_back_guest_regs(const struct cpu_user_regs *fault)
 {
     struct cpu_user_regs saved = *fault;
     struct cpu_user_regs *regs = guest_cpu_user_regs();
-    u16 segments[4];
 
-    read_selectors(segments);
     memcpy(regs, &saved, offsetof(struct cpu_user_regs, error_code));
     regs->error_code = 0;
     regs->entry_vector = 0;
-    pv_failsafe(regs, segments);
+    return regs;
+}
+
+/* What IRET was to load cannot be loaded: the guest's failsafe callback gets it. */
+static void guest_iret_fault(const struct cpu_user_regs *fault)
+{
+    u16 segments[4];
+
+    read_selectors(segments);
+    pv_failsafe(take_back_guest_regs(fault), segments);
     reset_stack_and_jump(ret_to_guest);
 }
 
@@ -49,7 +61,7 @@ static bool fixup_exception(struct cpu_user_regs *regs)
 {
     unsigned long fixup;
 
-    if (regs->rip == (unsigned long)restore_guest_iretq || regs->rip == (unsigned long)iret_hypercall_iretq)
+    if (is_guest_iret(regs))
         guest_iret_fault(regs);
     fixup = search_exception_table(regs->rip);
     if (fixup == 0)
@@ -176,14 +188,38 @@ static bool spurious_fault(unsigned long addr, u32 error_code)
     }
 }
 
-/* An LDT or GDT access in this CPU's window at addr; true: the page is mapped now, try again. */
-static bool descriptor_window_fault(unsigned long addr)
+static bool is_ldt_window(unsigned long addr)
 {
     unsigned long ldt = LDT_VIRT(smp_processor_id());
 
-    if (addr < ldt || addr >= ldt + GUEST_LDT_PAGES * PAGE_SIZE)
+    return addr >= ldt && addr < ldt + GUEST_LDT_PAGES * PAGE_SIZE;
+}
+
+/* An LDT access in this CPU's window at addr; true: the page is mapped now, try again. */
+static bool descriptor_window_fault(unsigned long addr)
+{
+    return is_ldt_window(addr) && pv_map_ldt_page(current, addr - LDT_VIRT(smp_processor_id()));
+}
+
+/*
+ * The same for a fault inside the hypervisor: a selector of the guest is being loaded. Interrupts on meanwhile, as the page
+ * may take a flush of other CPUs, which may be here as well. Where it was IRET, softirqs and events may have come up by
+ * now, so the way out begins anew.
+ */
+static bool hypervisor_ldt_fault(const struct cpu_user_regs *regs, unsigned long addr)
+{
+    bool mapped;
+
+    if (!is_ldt_window(addr))
         return false;
-    return pv_map_ldt_page(current, addr - ldt);
+    local_irq_enable();
+    mapped = descriptor_window_fault(addr);
+    local_irq_disable();
+    if (mapped && is_guest_iret(regs)) {
+        take_back_guest_regs(regs);
+        reset_stack_and_jump(ret_to_guest);
+    }
+    return mapped;
 }
 
 /*
@@ -245,7 +281,7 @@ static void do_page_fault(struct cpu_user_regs *regs)
         guest_page_fault(regs, addr);
         return;
     }
-    if (descriptor_window_fault(addr))
+    if (hypervisor_ldt_fault(regs, addr))
         return;
     if ((regs->rflags & X86_EFLAGS_AC || !cpu_has_smap) && spurious_fault(addr, regs->error_code))
         return;
