@@ -141,7 +141,7 @@ static void frames_not_ours(void)
     check(set_pte(va, entry(0xffffffffffUL, PTE_DATA)) != 0);
     /* Frames that are RAM but have no number in our list: the hypervisor's or nobody's. */
     for (unsigned long mfn = 0x200; mfn < 0x1f000; mfn += 0x100) {
-        bool ours = false;
+        bool ours = mfn == start_info->shared_info >> PAGE_SHIFT;
 
         for (unsigned long i = 0; i < start_info->nr_pages && !ours; i++)
             ours = p2m[i] == mfn;
