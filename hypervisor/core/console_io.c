@@ -158,10 +158,10 @@ static void end_guest_line(struct domain *d, struct guest_line *line)
     if (!line_allowed(line))
         return;
     if (line->suppressed) {
-        printk(LOG_WARN "(d%u) %u lines suppressed\n", d->domain_id, line->suppressed);
+        printk(LOG_GUEST LOG_WARN "(d%u) %u lines suppressed\n", d->domain_id, line->suppressed);
         line->suppressed = 0;
     }
-    printk(LOG_WARN "(d%u) %s\n", d->domain_id, line->text);
+    printk(LOG_GUEST LOG_WARN "(d%u) %s\n", d->domain_id, line->text);
 }
 
 /* A domU's text in whole lines, with its name before each; what is not printable is left out. */
