@@ -32,7 +32,7 @@ static bool take_pending(unsigned int port)
            1UL << port % 64;
 }
 
-/* A timer ends a block: the event is pending when the block returns. */
+/* A timer ends a block, which lets events in: one that comes between arming and blocking is not lost. */
 static void block_until_timer(void)
 {
     struct vcpu_set_singleshot_timer t = { 0 };
@@ -49,6 +49,7 @@ static void block_until_timer(void)
     take_pending(port);
     shared_info->vcpu_info[0].evtchn_pending_sel = 0;
     /* Masked until the block opens it: an upcall before would take the event, and the block would never end. */
+    shared_info->vcpu_info[0].evtchn_upcall_mask = 1;
     shared_info->vcpu_info[0].evtchn_upcall_mask = 1;
     t.timeout_abs_ns = now() + 5 * MS;
     check_eq(HCALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, &t, 0, 0), 0);
