@@ -85,6 +85,8 @@ head -c 100000 /boot/vmlinuz > /tmp/cut
 change 's|/boot/vmlinuz|/tmp/cut|'; refused "a truncated kernel" /tmp/cut
 change 's|/boot/vmlinuz|/etc/passwd|'; refused "a kernel that is none" /etc/passwd
 change 's|/boot/vmlinuz|/nowhere|'; refused "no kernel" /nowhere
+head -c 300000 /boot/guest.cpio > /tmp/cutrd
+change 's|/boot/guest.cpio|/tmp/cutrd|'; refused "a truncated ramdisk" /tmp/cutrd
 change 's|^memory|memorry|'; refused "a misspelt key" memorry memory
 change 's|^memory.*|memory = 8|'; refused "too little memory" memory
 change 's|^memory.*|memory = 100000|'; refused "more memory than there is" MiB

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cache of unpacked kernels; see cache.h.
+ * The caches of unpacked kernels and of checked ramdisks; see cache.h.
  *
  * A name by identity is trusted as far as the change time is: it cannot be set by a user, only by the clock.
  * A file changed within the last two seconds gets no such name, for it may change again unnoticed at the same time.
@@ -20,7 +20,7 @@
 
 #include "build/cache.h"
 
-#define KERNELS_KEPT    8
+#define FILES_KEPT      8
 #define SETTLED_SECONDS 2
 #define IDENTITY_MAX    160
 
@@ -90,14 +90,14 @@ int cache_new_file(const struct cache *cache)
 }
 
 /*
- * One pass over the folder: unlink links that lead nowhere, and count the kernels. Returns how many there are, and in
+ * One pass over the folder: unlink links that lead nowhere, and count the files. Returns how many there are, and in
  * `oldest` the name of the least recently used.
  */
 static unsigned int survey(DIR *listing, char oldest[256])
 {
     struct timespec when = {0};
     struct dirent *entry;
-    unsigned int kernels = 0;
+    unsigned int files = 0;
 
     rewinddir(listing);
     while ((entry = readdir(listing)) != NULL) {
@@ -108,13 +108,13 @@ static unsigned int survey(DIR *listing, char oldest[256])
         if (fstatat(dirfd(listing), entry->d_name, &status, 0) < 0) {
             unlinkat(dirfd(listing), entry->d_name, 0);
         } else if (entry->d_type == DT_REG) {
-            if (kernels++ == 0 || status.st_mtim.tv_sec < when.tv_sec) {
+            if (files++ == 0 || status.st_mtim.tv_sec < when.tv_sec) {
                 when = status.st_mtim;
                 snprintf(oldest, 256, "%s", entry->d_name);
             }
         }
     }
-    return kernels;
+    return files;
 }
 
 static void make_room(const struct cache *cache)
@@ -128,7 +128,7 @@ static void make_room(const struct cache *cache)
             close(folder);
         return;
     }
-    while (survey(listing, oldest) >= KERNELS_KEPT && unlinkat(folder, oldest, 0) == 0) {
+    while (survey(listing, oldest) >= FILES_KEPT && unlinkat(folder, oldest, 0) == 0) {
     }
     closedir(listing);
 }
@@ -144,15 +144,36 @@ void cache_keep(const struct cache *cache, int fd, const struct cache_key *key)
     linkat(AT_FDCWD, self, cache->folder, key->name, AT_SYMLINK_FOLLOW);
 }
 
-void cache_name_file(const struct cache *cache, int fd, const struct stat *before, const struct cache_key *key)
+/* The identity of the file open as `fd`, if it has not changed since *before was read and lately not at all. */
+static bool settled_identity(int fd, const struct stat *before, char identity[IDENTITY_MAX])
 {
-    char identity[IDENTITY_MAX], now[IDENTITY_MAX];
+    char now[IDENTITY_MAX];
     struct stat status;
 
-    if (cache->folder < 0 || fstat(fd, &status) < 0)
-        return;
+    if (fstat(fd, &status) < 0)
+        return false;
     identity_of(before, identity);
     identity_of(&status, now);
-    if (strcmp(identity, now) == 0 && time(NULL) - status.st_ctim.tv_sec > SETTLED_SECONDS)
+    return strcmp(identity, now) == 0 && time(NULL) - status.st_ctim.tv_sec > SETTLED_SECONDS;
+}
+
+void cache_name_file(const struct cache *cache, int fd, const struct stat *before, const struct cache_key *key)
+{
+    char identity[IDENTITY_MAX];
+
+    if (cache->folder >= 0 && settled_identity(fd, before, identity))
         symlinkat(key->name, cache->folder, identity);
+}
+
+void cache_mark_file(const struct cache *cache, int fd, const struct stat *before)
+{
+    char identity[IDENTITY_MAX];
+    int marker;
+
+    if (cache->folder < 0 || !settled_identity(fd, before, identity))
+        return;
+    make_room(cache);
+    marker = openat(cache->folder, identity, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (marker >= 0)
+        close(marker);
 }

@@ -21,6 +21,7 @@
 #include "build/layout.h"
 #include "build/page_tables.h"
 #include "build/pv_elf.h"
+#include "build/ramdisk.h"
 #include "build/refuse.h"
 #include "lib/foreign.h"
 #include "lib/hypercall.h"
@@ -41,6 +42,7 @@ struct build {
     struct kernel image;
     struct pv_kernel kernel;
     int ramdisk;
+    struct stat ramdisk_status; /* when it was opened */
     struct layout layout;
 
     uint32_t domid; /* 0 until there is a domain */
@@ -74,7 +76,7 @@ static bool interrupted(void)
 static int open_ramdisk(struct build *build, uint64_t *bytes)
 {
     const char *path = build->spec->ramdisk;
-    struct stat status;
+    struct stat *status = &build->ramdisk_status;
 
     build->ramdisk = -1;
     *bytes = 0;
@@ -86,13 +88,13 @@ static int open_ramdisk(struct build *build, uint64_t *bytes)
         return refuse(build->failure, "correct ramdisk= in the configuration, or put the file there", "%s",
                       strerror(errno));
     }
-    if (fstat(build->ramdisk, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size == 0) {
+    if (fstat(build->ramdisk, status) < 0 || !S_ISREG(status->st_mode) || status->st_size == 0) {
         close(build->ramdisk);
         build->ramdisk = -1;
         return refuse(build->failure, "name an initramfs in ramdisk=, or leave ramdisk= out",
                       "it is empty, or not a regular file");
     }
-    *bytes = status.st_size;
+    *bytes = status->st_size;
     return 0;
 }
 
@@ -291,7 +293,10 @@ static int step_load_kernel(struct build *build)
     return 0;
 }
 
-/* Read straight into the guest. The file is not ours: it may have become shorter since it was measured. */
+/*
+ * Read straight into the guest, and check what it is to get. The file is not ours: it may have become shorter since it
+ * was measured.
+ */
 static int step_load_ramdisk(struct build *build)
 {
     uint64_t done = 0, bytes = build->layout.ramdisk_bytes;
@@ -299,6 +304,7 @@ static int step_load_ramdisk(struct build *build)
 
     if (bytes == 0)
         return 0;
+    failure_what(build->failure, "cannot load ramdisk %s for domain %s", build->spec->ramdisk, build->spec->name);
     to = guest_frame(&build->memory, build->layout.ramdisk_pfn);
     while (done < bytes) {
         ssize_t got = read(build->ramdisk, to + done, bytes - done);
@@ -306,14 +312,15 @@ static int step_load_ramdisk(struct build *build)
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0) {
-            failure_what(build->failure, "cannot load ramdisk %s for domain %s", build->spec->ramdisk,
-                         build->spec->name);
             return refuse(build->failure, "check that nothing else writes to it, and dom0's disk",
                           "after %lu of %lu bytes: %s", done, bytes, got < 0 ? strerror(errno) : "end of file");
         }
         done += got;
     }
     memset(to + bytes, 0, -bytes & (PAGE_SIZE - 1));
+    if (ramdisk_check_file(build->ramdisk, &build->ramdisk_status, to, bytes, RAMDISK_CACHE, build->failure) < 0)
+        return -1;
+    failure_what(build->failure, "cannot build domain %s", build->spec->name);
     return 0;
 }
 

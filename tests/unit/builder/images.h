@@ -50,5 +50,6 @@ int run_payload_tests(void);
 int run_elf_tests(void);
 int run_layout_tests(void);
 int run_kernel_tests(void);
+int run_ramdisk_tests(void);
 
 #endif
