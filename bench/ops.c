@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Times the operations of the design's table: one line each, "name nanoseconds". Under QEMU's -icount shift=0 a
+ * Times dom0's everyday operations: one line each, "name nanoseconds". Under QEMU's -icount shift=0 a
  * nanosecond is an instruction.
  */
 #define _GNU_SOURCE
