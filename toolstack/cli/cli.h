@@ -15,9 +15,12 @@
 
 enum exit_status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
-#define OPTIONS_MAX 8
+#define OPTIONS_MAX 12
 
-/* An option "-l, --name"; with `argument`, one that takes a value. A row without a name ends a list of them. */
+/*
+ * An option "-l, --name"; with `argument`, one that takes a value. One without `help` is another spelling of the option
+ * with the same letter. A row without a name ends a list of them.
+ */
 struct command_option {
     char letter;
     const char *name;
@@ -37,23 +40,42 @@ struct command {
     struct command_option options[OPTIONS_MAX];
 };
 
+/* Commands that belong together; the rows end with one without a name. */
+struct command_group {
+    const char *title;
+    const struct command *commands;
+};
+
 /* A command as it was called. */
 struct invocation {
     const struct command *command;
     bool json;
+    bool as_xl; /* through a link called xl: what scripts read is printed as xl prints it */
     const char *option_values[OPTIONS_MAX];
     int argc;
     char **argv;
 };
 
-/* The table, ended by a row without a name. */
-extern const struct command commands[];
+/* All commands, in the order of the help; ended by a group without a title. */
+extern const struct command_group command_groups[];
+
+extern const struct command domain_commands[];
+extern const struct command host_commands[];
+
+/*
+ * The command that `name` means: its name, an xl name of it, or the beginning of a single one. NULL after saying on
+ * standard error what it may have been meant to be.
+ */
+const struct command *find_command(const char *name);
 
 /* The value of an option, "" for one without values, NULL if it was not given. */
 const char *option_value(const struct invocation *invocation, char letter);
 
 /* Say on standard error what is wrong with how the command was called. Returns STATUS_USAGE. */
 int usage_error(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Those that every command has. */
+extern const struct command_option common_options[];
 
 /* Print help for `command`, or the list of all commands for NULL, on standard output. */
 void print_help(const struct command *command);

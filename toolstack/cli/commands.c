@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of all commands. What stands here is what `domus help` prints and what shell completion offers.
+ * The table of all commands. What stands here is what `domus help` prints and what shell completion offers. Other groups
+ * than those here stand beside their commands.
  */
 #include "cli/cli.h"
 
 #define DOMAIN_HELP "DOMAIN is a domain's name or number.\n"
 
-const struct command commands[] = {
+const struct command domain_commands[] = {
     {
         "create", "[options] FILE [KEY=VALUE...]", "make a domain from a configuration file and start it",
         "FILE is written as for xl; see domus.cfg(5). Each KEY=VALUE takes the place of what FILE says; strings need no\n"
@@ -60,6 +61,10 @@ const struct command commands[] = {
     { "rename", "DOMAIN NAME", "give a domain another name", DOMAIN_HELP, 2, 2, command_rename, {} },
     { "domid", "NAME", "print the number of a domain", "", 1, 1, command_domid, {} },
     { "domname", "DOMID", "print the name of a domain", "", 1, 1, command_domname, {} },
+    { 0 },
+};
+
+const struct command host_commands[] = {
     {
         "dmesg", "[options]", "print the hypervisor's messages", "", 0, 0, command_dmesg,
         {
@@ -71,5 +76,11 @@ const struct command commands[] = {
         "Names are those of `xl info`. Works without the daemon, too.\n", 0, 0, command_info, {},
     },
     { "help", "[COMMAND]", "explain a command, or list all", "", 0, 1, command_help, {} },
+    { 0 },
+};
+
+const struct command_group command_groups[] = {
+    { "domains", domain_commands },
+    { "host", host_commands },
     { 0 },
 };

@@ -19,7 +19,7 @@ _domus()
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "$(_domus_words | awk '/^  / { print $1 }')" -- "$current"))
+        COMPREPLY=($(compgen -W "$(_domus_words | awk '/^  [a-z]/ { print $1 }')" -- "$current"))
         return
     fi
     if [[ $current == -* ]]; then
@@ -32,7 +32,7 @@ _domus()
         COMPREPLY=($(compgen -f -- "$current"))
         ;;
     help)
-        COMPREPLY=($(compgen -W "$(_domus_words | awk '/^  / { print $1 }')" -- "$current"))
+        COMPREPLY=($(compgen -W "$(_domus_words | awk '/^  [a-z]/ { print $1 }')" -- "$current"))
         ;;
     list | console | pause | unpause | shutdown | reboot | destroy | rename | domid)
         COMPREPLY=($(compgen -W "$(_domus_domains)" -- "$current"))

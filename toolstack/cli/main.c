@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * domus: finds the command that is called, parses its options by its row of the table, and runs it.
+ * domus: parses the options of the command that is called by its row of the table, and runs it.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -10,77 +10,6 @@
 #include <string.h>
 
 #include "cli/cli.h"
-
-#define COLUMN 24
-
-static const struct command_option common_options[] = {
-    {'h', "help", NULL, "explain this command"},
-    {'j', "json", NULL, "print the result, or the error, as one JSON object"},
-};
-#define COMMON_OPTIONS (sizeof(common_options) / sizeof(common_options[0]))
-
-static const struct command *find_command(const char *name)
-{
-    for (const struct command *command = commands; command->name; command++)
-        if (strcmp(command->name, name) == 0)
-            return command;
-    return NULL;
-}
-
-static int unknown_command(const char *name)
-{
-    size_t count = 0;
-    const char *near;
-
-    while (commands[count].name)
-        count++;
-    near = nearest_name(name, &commands[0].name, count, sizeof(commands[0]));
-    fprintf(stderr, "domus: there is no command `%s'", name);
-    if (near)
-        fprintf(stderr, "; did you mean `%s'?\n", near);
-    else
-        fprintf(stderr, "; `domus help' lists them\n");
-    return STATUS_USAGE;
-}
-
-static void print_option(const struct command_option *option)
-{
-    char left[64];
-
-    snprintf(left, sizeof(left), "-%c, --%s%s%s", option->letter, option->name, option->argument ? " " : "",
-             option->argument ? option->argument : "");
-    printf("  %-*s  %s\n", COLUMN, left, option->help);
-}
-
-void print_help(const struct command *command)
-{
-    if (command) {
-        printf("usage: domus %s %s\n\n%s.\n%s\noptions:\n", command->name, command->arguments, command->summary,
-               command->help);
-        for (const struct command_option *option = command->options; option->name; option++)
-            print_option(option);
-        for (size_t i = 0; i < COMMON_OPTIONS; i++)
-            print_option(&common_options[i]);
-        return;
-    }
-    printf("usage: domus COMMAND [options] [arguments]\n\ncommands:\n");
-    for (command = commands; command->name; command++)
-        printf("  %-10s  %s\n", command->name, command->summary);
-    printf("\nEach takes --help and --json. See domus(1), domus.cfg(5).\n");
-}
-
-int command_help(const struct invocation *invocation)
-{
-    const struct command *command = NULL;
-
-    if (invocation->argc > 0) {
-        command = find_command(invocation->argv[0]);
-        if (!command)
-            return unknown_command(invocation->argv[0]);
-    }
-    print_help(command);
-    return STATUS_OK;
-}
 
 int usage_error(const struct command *command, const char *format, ...)
 {
@@ -104,8 +33,8 @@ const char *option_value(const struct invocation *invocation, char letter)
 
 /* What getopt needs to know about a command's options. */
 struct grammar {
-    struct option longs[OPTIONS_MAX + COMMON_OPTIONS + 1];
-    char shorts[2 * (OPTIONS_MAX + COMMON_OPTIONS) + 2];
+    struct option longs[2 * OPTIONS_MAX + 1];
+    char shorts[4 * OPTIONS_MAX + 2];
 };
 
 static void add_option(struct grammar *grammar, size_t *count, const struct command_option *option)
@@ -129,8 +58,8 @@ static void make_grammar(const struct command *command, struct grammar *grammar)
     memset(grammar, 0, sizeof(*grammar));
     for (const struct command_option *option = command->options; option->name; option++)
         add_option(grammar, &count, option);
-    for (size_t i = 0; i < COMMON_OPTIONS; i++)
-        add_option(grammar, &count, &common_options[i]);
+    for (const struct command_option *option = common_options; option->name; option++)
+        add_option(grammar, &count, option);
 }
 
 /* Take the options off argv. Returns -1, or the status to exit with: help was asked for, or usage was wrong. */
@@ -180,9 +109,10 @@ int main(int argc, char **argv)
         printf("domus %s\n", DOMUS_VERSION);
         return STATUS_OK;
     }
+    invocation.as_xl = strcmp(basename(argv[0]), "xl") == 0;
     invocation.command = find_command(argv[1]);
     if (!invocation.command)
-        return unknown_command(argv[1]);
+        return STATUS_USAGE;
     status = parse_options(&invocation, argc - 1, argv + 1);
     if (status >= 0)
         return status;
