@@ -12,6 +12,7 @@
 
 #include "daemon.h"
 #include "domain.h"
+#include "events.h"
 #include "guest_store.h"
 #include "host.h"
 #include "lib/alloc.h"
@@ -151,7 +152,8 @@ static void op_domain(struct session *session, json_t *request)
 }
 
 /* Pause or unpause. */
-static void run_or_stop(struct session *session, json_t *request, const char *verb, int (*call)(uint32_t domid))
+static void run_or_stop(struct session *session, json_t *request, const char *verb, int (*call)(uint32_t domid),
+                        const char *event)
 {
     struct subject subject;
     struct failure failure;
@@ -169,6 +171,8 @@ static void run_or_stop(struct session *session, json_t *request, const char *ve
     } else {
         rc = call(subject.domid);
         if (rc == 0) {
+            if (subject.domain)
+                event_tell(subject.domain, event, NULL);
             session_send_domid(session, subject.domid);
             return;
         }
@@ -189,12 +193,12 @@ static int pause_once(uint32_t domid)
 
 static void op_pause(struct session *session, json_t *request)
 {
-    run_or_stop(session, request, "pause", pause_once);
+    run_or_stop(session, request, "pause", pause_once, "paused");
 }
 
 static void op_unpause(struct session *session, json_t *request)
 {
-    run_or_stop(session, request, "unpause", hv_domain_unpause);
+    run_or_stop(session, request, "unpause", hv_domain_unpause, "unpaused");
 }
 
 /* Ask the guest, and wait if the request wants that. */
@@ -275,6 +279,7 @@ static void op_rename(struct session *session, json_t *request)
         session_fail(session, &failure);
         return;
     }
+    event_tell(subject.domain, "renamed", json_pack("{s:s}", "to", name));
     console_rename(subject.domain->console, name);
     free(subject.domain->config->name);
     subject.domain->config->name = xstrdup(name);

@@ -33,6 +33,7 @@ struct domain *domain_new(json_t *object, struct config *config, bool fresh)
     domain->object = json_incref(object);
     domain->config = config;
     domain->domid = -1;
+    domain->remade = !fresh;
     domain->console = console_new(config->name, fresh);
     TAILQ_INIT(&domain->made);
     TAILQ_INIT(&domain->ended);

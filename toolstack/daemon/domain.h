@@ -53,6 +53,7 @@ struct domain {
     struct console *console;
     struct devices *devices;
     bool start_paused;
+    bool remade; /* not made for the first time */
     time_t started;
     struct child *child; /* builder or reaper at work */
     struct event *timer;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "events.h"
 #include "guest_store.h"
 #include "host.h"
 #include "lib/alloc.h"
@@ -66,6 +67,7 @@ static void finish_end(struct domain *domain)
     if (domain->failed)
         waiters_tell(&domain->made, &domain->failure);
     log_info("domain %s is gone", domain->config->name);
+    event_tell(domain, "destroyed", NULL);
     domain_free(domain);
 }
 
@@ -193,9 +195,13 @@ static void on_devices(void *context, const struct failure *failure)
     domain->state = DOMAIN_RUNNING;
     domain->started = time(NULL);
     domain_save(domain);
+    log_info("domain %s is made, as number %d", domain->config->name, domain->domid);
+    event_tell(domain, domain->remade ? "rebooted" : "created", NULL);
+    if (!domain->start_paused)
+        event_tell(domain, "started", NULL);
     /* One that is made again runs, however it was started the first time. */
     domain->start_paused = false;
-    log_info("domain %s is made, as number %d", domain->config->name, domain->domid);
+    domain->remade = true;
     domain->progress = NULL;
     waiters_tell(&domain->made, NULL);
 }

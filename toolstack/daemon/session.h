@@ -38,6 +38,7 @@ struct operation {
 };
 
 extern const struct operation life_operations[];
+extern const struct operation guest_operations[];
 
 /* For listener_open: serve a new connection. */
 void session_open(int fd, void *context);
