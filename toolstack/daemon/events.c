@@ -6,6 +6,7 @@
 #include "events.h"
 
 #include <event2/buffer.h>
+#include <event2/event.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
