@@ -31,7 +31,7 @@ static struct ram_range ranges[MAX_RANGES];         /* ascending, disjoint */
 static unsigned int nr_ranges;
 static struct list_head free_list[NR_ZONES][MAX_ORDER + 1];    /* dirty chunks behind clean ones */
 static u32 orders_present[NR_ZONES];                /* bit n: free_list[zone][n] is not empty */
-static unsigned long zone_free[NR_ZONES];           /* pages */
+static unsigned long zone_free[NR_ZONES];           /* pages, with those being scrubbed */
 static unsigned long total_pages, dirty_pages;
 
 static unsigned int zone_of(unsigned long frame, unsigned int order)
@@ -336,7 +336,7 @@ bool heap_scrub_some(void)
     /* One CPU at a time: more would only wait for each other's lock. */
     static bool scrubbing;
     unsigned long flags, chunk_flags = 0;
-    unsigned int order = 0;
+    unsigned int order = 0, zone = 0;
     struct page_info *pg;
     u32 stamp = 0;
     bool more = false;
@@ -349,12 +349,16 @@ bool heap_scrub_some(void)
     if (pg) {
         order = min_t(unsigned int, (unsigned int)pg->free_order, SCRUB_ORDER);
         chunk_flags = chunk_split(pg, order, &stamp);
+        /* It counts as free meanwhile: whoever compares numbers of free pages shall not take it for lost. */
+        zone = zone_of(mfn_x(page_to_mfn(pg)), order);
+        zone_free[zone] += 1UL << order;
     }
     spin_unlock_irqrestore(&heap_lock, flags);
     if (pg) {
         chunk_clean(pg, order, chunk_flags, stamp, true);
 
         spin_lock_irqsave(&heap_lock, flags);
+        zone_free[zone] -= 1UL << order;
         chunk_free(pg, order, 0, 0);
         more = dirty_pages != 0;
         spin_unlock_irqrestore(&heap_lock, flags);
@@ -368,14 +372,17 @@ bool heap_scrub_some(void)
 unsigned long heap_free_pages_below(unsigned int bits)
 {
     unsigned int last = NR_ZONES - 1;
-    unsigned long n = 0;
+    unsigned long n = 0, flags;
 
     if (bits && bits <= PAGE_SHIFT)
         return 0;
     if (bits)
         last = min(bits - PAGE_SHIFT, last);
+    /* Chunks that are being split or merged are in no count for a moment: without the lock they would be missed. */
+    spin_lock_irqsave(&heap_lock, flags);
     for (unsigned int zone = 0; zone <= last; zone++)
-        n += READ_ONCE(zone_free[zone]);
+        n += zone_free[zone];
+    spin_unlock_irqrestore(&heap_lock, flags);
     return n;
 }
 

@@ -2,6 +2,9 @@
 /* The page allocator: sizes from odd ranges to terabytes, widths, dirt, and a random walk. */
 #include "unit.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <asm/current.h>
 #include <asm/flushtlb.h>
 #include <domus/heap.h>
 
@@ -121,14 +124,41 @@ static void tlb_flush_before_reuse(void **state)
     free(all);
 }
 
+struct watch {
+    unsigned long expected;
+    bool ready, stop, missed;
+};
+
+static void *watch_free_pages(void *arg)
+{
+    struct watch *watch = arg;
+
+    host_cpu = 1;
+    while (!__atomic_load_n(&watch->stop, __ATOMIC_ACQUIRE)) {
+        if (heap_free_pages_count() != watch->expected)
+            watch->missed = true;
+        __atomic_store_n(&watch->ready, true, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+/* Meanwhile nobody who counts the free pages misses those that are just being zeroed, split or merged. */
 static void scrub_while_idle(void **state)
 {
+    struct watch watch = { .expected = heap_free_pages_count() };
     unsigned long rounds = 0;
+    pthread_t watcher;
 
     (void)state;
     assert_true(heap_dirty_pages_count() > 0);
+    assert_int_equal(pthread_create(&watcher, NULL, watch_free_pages, &watch), 0);
+    while (!__atomic_load_n(&watch.ready, __ATOMIC_ACQUIRE))
+        sched_yield();
     while (heap_scrub_some())
         assert_true(++rounds < 100000);
+    __atomic_store_n(&watch.stop, true, __ATOMIC_RELEASE);
+    pthread_join(watcher, NULL);
+    assert_false(watch.missed);
     assert_int_equal(heap_dirty_pages_count(), 0);
     assert_false(heap_scrub_some());
     for (unsigned long mfn = LOW_START; mfn < LOW_END; mfn += 97)

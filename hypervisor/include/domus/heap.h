@@ -48,7 +48,7 @@ void free_guest_pages(struct page_info *pg, unsigned int order);
  * loop. True if some is left. */
 bool heap_scrub_some(void);
 
-/* In pages. bits: only below 2^bits bytes (0: all). */
+/* In pages; takes the heap's lock. bits: only below 2^bits bytes (0: all). */
 unsigned long heap_free_pages_count(void);
 unsigned long heap_free_pages_below(unsigned int bits);
 unsigned long heap_total_pages(void);
