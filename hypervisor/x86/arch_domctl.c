@@ -85,10 +85,10 @@ static long hypercall_init(struct domain *d, u64 frame)
     struct page_info *pg = get_page_from_mfn(_mfn(frame), d);
 
     if (!pg)
-        return -EACCES;
+        return -EINVAL;
     if (!get_page_type(pg, PGT_writable_page)) {
         put_page(pg);
-        return -EACCES;
+        return -EINVAL;
     }
     pv_fill_hypercall_page(page_to_virt(pg));
     put_page_and_type(pg);

@@ -29,7 +29,7 @@ static long set_memory_map(guest_ptr_t arg)
     if (copy_from_guest(&fmap, (const void *)arg, sizeof(fmap)))
         return -EFAULT;
     if (fmap.map.nr_entries > E820_MAX)
-        return -E2BIG;
+        return -EINVAL;
     entries = xmalloc_array(struct xen_e820_entry, max(fmap.map.nr_entries, 1u));
     if (!entries)
         return -ENOMEM;

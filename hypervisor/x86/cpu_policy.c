@@ -183,6 +183,8 @@ static int read_msrs(struct cpu_policy *p, struct xen_domctl_cpu_policy *op)
         op->err_msr = in.idx;
         if (in.flags)
             return -EINVAL;
+        if (in.idx == MSR_PLATFORM_INFO && in.val >> 32)
+            return -EOVERFLOW;
         if (in.idx == MSR_PLATFORM_INFO)
             p->platform_info = in.val;
         else if (in.idx == MSR_ARCH_CAPABILITIES)

@@ -58,23 +58,22 @@ static u64 accumulated(const struct vcpu *v)
 long vcpu_get_extstate(struct vcpu *v, struct xen_domctl_vcpuextstate *op)
 {
     u64 header[2] = { v->arch.xcr0, accumulated(v) };
-    u64 size, offered = op->size;
+    u64 size = EXTSTATE_HEADER + xstate_size(accumulated(v));
     u8 *buffer = (u8 *)op->buffer.p;
 
-    op->xfeature_mask = xfeature_mask;
-    if (xfeature_mask == 0) {           /* no XSAVE: all is in struct vcpu_guest_context */
-        op->size = 0;
+    if (!buffer || (op->size == 0 && op->xfeature_mask == 0)) {
+        /* A question for the size: the vCPU may come to use more before its state is asked for. */
+        op->xfeature_mask = xfeature_mask;
+        op->size = xfeature_mask ? EXTSTATE_HEADER + xsave_size : 0;
         return 0;
     }
-    size = EXTSTATE_HEADER + xstate_size(accumulated(v));
-    op->size = size;
-    if (offered == 0 && !buffer)
-        return 0;
-    if (offered != size)
+    /* Without XSAVE there is nothing to get: all is in struct vcpu_guest_context. */
+    if (xfeature_mask == 0 || op->size < size || op->xfeature_mask != xfeature_mask)
         return -EINVAL;
     if (copy_to_guest(buffer, header, sizeof(header)) ||
         copy_to_guest(buffer + EXTSTATE_HEADER, v->arch.xsave, size - EXTSTATE_HEADER))
         return -EFAULT;
+    op->size = size;
     return 0;
 }
 
@@ -93,10 +92,14 @@ long vcpu_set_extstate(struct vcpu *v, const struct xen_domctl_vcpuextstate *op)
 
     if (xfeature_mask == 0)
         return -EOPNOTSUPP;
-    if (op->size < EXTSTATE_HEADER + XSAVE_MIN_SIZE || op->size > EXTSTATE_HEADER + xsave_size)
+    if (op->size < EXTSTATE_HEADER || op->size > EXTSTATE_HEADER + xsave_size)
         return -EINVAL;
     if (copy_from_guest(header, buffer, sizeof(header)))
         return -EFAULT;
+    if (op->size == EXTSTATE_HEADER && header[0] == 0 && header[1] == 0)
+        return 0;                       /* the vCPU had used nothing yet */
+    if (op->size < EXTSTATE_HEADER + XSAVE_MIN_SIZE)
+        return -EINVAL;
     if (!xcr0_valid(header[0]) || !xcr0_valid(header[1]) || (header[0] & ~header[1]))
         return -EINVAL;
     length = op->size - EXTSTATE_HEADER;

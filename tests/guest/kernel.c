@@ -144,6 +144,14 @@ long hypercall(unsigned int nr, unsigned long a, unsigned long b, unsigned long 
     return result;
 }
 
+bool on_domus(void)
+{
+    static xen_changeset_info_t changeset;      /* Domus's begins with its name */
+
+    HCALL(xen_version, XENVER_changeset, changeset, 0, 0, 0);
+    return memcmp(changeset, "domus", 5) == 0;
+}
+
 /* ---- Traps ---- */
 
 static void stop(int status)

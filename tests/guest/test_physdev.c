@@ -245,7 +245,8 @@ static void level(void)
     *nic_register(NIC_IMS) = NIC_LINK_CHANGE;
     *nic_register(NIC_ICS) = NIC_LINK_CHANGE;
     check(arrives(port));
-    check(!arrives(port));
+    /* Xen waits for the end no longer than a millisecond, then lets the line fire again. */
+    check_eq(arrives(port), domus_or_xen(false, true));
     check_eq(eoi(NIC_GSI), 0);
     check(arrives(port));
     *nic_register(NIC_IMC) = ~0U;
@@ -275,7 +276,8 @@ static void message(void)
     long pirq = map_msi(MAP_PIRQ_TYPE_MSI_SEG, NIC_DEVFN, 0, 0), port;
 
     check(pirq >= 0);
-    check(map_msi(MAP_PIRQ_TYPE_MSI_SEG, NIC_DEVFN, 0, 0) < 0);
+    if (on_domus())             /* Xen would map the one message twice */
+        check(map_msi(MAP_PIRQ_TYPE_MSI_SEG, NIC_DEVFN, 0, 0) < 0);
     port = bind((uint32_t)pirq);
     check(port > 0);
     conf_write(NIC_DEVFN, 4, conf_read(NIC_DEVFN, 4) | 0x4);                /* bus master: it may write messages */
@@ -301,7 +303,8 @@ static void msix(void)
         pirq[i] = map_msi(MAP_PIRQ_TYPE_MSI_SEG, NIC_DEVFN, (int)i, 1);
         check(pirq[i] >= 0);
     }
-    check(map_msi(MAP_PIRQ_TYPE_MSI_SEG, NIC_DEVFN, 2, 1) < 0);
+    if (on_domus())
+        check(map_msi(MAP_PIRQ_TYPE_MSI_SEG, NIC_DEVFN, 2, 1) < 0);
     check(map_msi(MAP_PIRQ_TYPE_MSI_SEG, NIC_DEVFN, 2048, 1) < 0);
     check(map_msi(MAP_PIRQ_TYPE_MSI_SEG, NIC_DEVFN, -1, 1) < 0);
     for (unsigned int i = 0; i < ARRAY_SIZE(pirq); i++)
@@ -321,7 +324,7 @@ static void exhaustion(void)
         check_eq(unmap((int)pirq), 0);
     }
     check_eq(PHYSDEV(get_free_pirq, &after), 0);
-    check_eq(after.pirq, before.pirq);
+    check_eq(after.pirq, domus_or_xen(before.pirq, before.pirq - 1));       /* Xen keeps what it has told of */
 }
 
 TESTS({ "I/O privilege", privileges }, { "bad arguments", bad_arguments }, { "devices", devices },

@@ -102,7 +102,7 @@ static void wrong_platform_requests(void)
     op.interface_version = 1;
     check_eq(HCALL(platform_op, &op, 0, 0, 0, 0), -XEN_EACCES);
     op.u.settime64 = (struct xenpf_settime64){ .secs = 1, .nsecs = 1000000000 };
-    check_eq(platform_op(XENPF_settime64), -XEN_EINVAL);
+    check_eq(platform_op(XENPF_settime64), domus_or_xen(-XEN_EINVAL, 0));      /* Xen carries them into seconds */
     op.u.settime64 = (struct xenpf_settime64){ .secs = 1, .mbz = 1 };
     check_eq(platform_op(XENPF_settime64), -XEN_EINVAL);
     op.u.enter_acpi_sleep = (struct xenpf_enter_acpi_sleep){ .sleep_state = 77 };
@@ -143,12 +143,13 @@ static void machine_map(void)
         if (map[i].type == 1)
             ram += map[i].size;
     check(ram > 100UL << 20);
+    /* A map that does not fit is cut, so that an older kernel boots with what it can hold; Xen refuses. */
     m.nr_entries = 2;
     map[2].size = 0x55;
-    check_eq(memory_op(XENMEM_machine_memory_map, &m), 0);
+    check_eq(memory_op(XENMEM_machine_memory_map, &m), domus_or_xen(0, -XEN_EINVAL));
     check_eq(m.nr_entries, 2);
     check_eq(map[2].size, 0x55);
-    m.nr_entries = 2;
+    m.nr_entries = ARRAY_SIZE(map);
     set_xen_guest_handle(m.buffer, (void *)HV_SECRET);
     check_eq(memory_op(XENMEM_machine_memory_map, &m), -XEN_EFAULT);
     check_eq(memory_op(XENMEM_machine_memory_map, (void *)UNMAPPED), -XEN_EFAULT);
@@ -171,7 +172,7 @@ static void own_map(void)
     check_eq(m.nr_entries, 2);
     check_eq(map[1].addr, 0x200000);
     f.map.nr_entries = ~0u;
-    check_eq(memory_op(XENMEM_set_memory_map, &f), -XEN_E2BIG);
+    check_eq(memory_op(XENMEM_set_memory_map, &f), -XEN_EINVAL);
     f.map.nr_entries = 1;
     f.domid = 12345;
     check_eq(memory_op(XENMEM_set_memory_map, &f), -XEN_ESRCH);
@@ -223,8 +224,9 @@ static void system_policies(void)
     check(sys.u.cpu_policy.nr_leaves > 20 && sys.u.cpu_policy.nr_leaves < ARRAY_SIZE(leaves));
     for (unsigned int i = 0; i < 6; i++) {
         bool hvm = i == XEN_SYSCTL_cpu_policy_hvm_max || i == XEN_SYSCTL_cpu_policy_hvm_default;
+        long rc = get_policy(i, ARRAY_SIZE(leaves));
 
-        check_eq(get_policy(i, ARRAY_SIZE(leaves)), hvm ? -XEN_EOPNOTSUPP : 0);
+        check(rc == 0 || (hvm && rc == -XEN_EOPNOTSUPP));       /* there are none without HVM */
     }
     check_eq(get_policy(6, ARRAY_SIZE(leaves)), -XEN_EINVAL);
     check_eq(get_policy(~0u, ARRAY_SIZE(leaves)), -XEN_EINVAL);
@@ -276,13 +278,17 @@ static void a_domains_policy(void)
     check_eq(set_policy(id, 1, 0), -XEN_ERANGE);
     leaves[0] = (xen_cpuid_leaf_t){ .leaf = 0x7fffffff, .subleaf = ~0u };
     check_eq(set_policy(id, 1, 0), -XEN_ERANGE);
+    /* More leaves than the machine has; Xen quietly takes that back. */
     leaves[0] = (xen_cpuid_leaf_t){ .leaf = 0, .subleaf = ~0u, .a = ~0u };
-    check_eq(set_policy(id, 1, 0), -XEN_EINVAL);
-    check_eq(ctl.u.cpu_policy.err_leaf, 0);
+    check_eq(set_policy(id, 1, 0), domus_or_xen(-XEN_EINVAL, 0));
+    if (on_domus())
+        check_eq(ctl.u.cpu_policy.err_leaf, 0);
     check_eq(set_policy(id, ~0u, 0), -XEN_E2BIG);
     msrs[0] = (xen_msr_entry_t){ .idx = 0x1b };
     check_eq(set_policy(id, 0, 1), -XEN_ERANGE);
     msrs[0] = (xen_msr_entry_t){ .idx = 0xce, .val = ~0UL };
+    check_eq(set_policy(id, 0, 1), -XEN_EOVERFLOW);
+    msrs[0] = (xen_msr_entry_t){ .idx = 0xce, .val = ~0u };
     check_eq(set_policy(id, 0, 1), -XEN_EINVAL);
     msrs[0] = (xen_msr_entry_t){ .idx = 0xce, .flags = 1 };
     check_eq(set_policy(id, 0, 1), -XEN_EINVAL);
@@ -312,9 +318,9 @@ static void page_types(void)
     ctl.u.hypercall_init.gmfn = frame[1];
     check_eq(domctl(XEN_DOMCTL_hypercall_init, id), 0);
     ctl.u.hypercall_init.gmfn = mfn_of(start_info);
-    check_eq(domctl(XEN_DOMCTL_hypercall_init, id), -XEN_EACCES);
+    check_eq(domctl(XEN_DOMCTL_hypercall_init, id), -XEN_EINVAL);
     ctl.u.hypercall_init.gmfn = ~0UL;
-    check_eq(domctl(XEN_DOMCTL_hypercall_init, id), -XEN_EACCES);
+    check_eq(domctl(XEN_DOMCTL_hypercall_init, id), -XEN_EINVAL);
     drop_domain(id);
 }
 
@@ -353,34 +359,48 @@ static uint64_t area[1024];
 static void extended_state(void)
 {
     domid_t id = make_domain();
-    uint64_t size, xcr0;
+    uint64_t size;
 
     memset(&ctl, 0, sizeof(ctl));
     check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), 0);
-    size = ctl.u.vcpuextstate.size;
+    size = ctl.u.vcpuextstate.size;             /* the most that it may ever be */
     if (size) {
         check(size >= 16 + 576 && size <= sizeof(area));
         set_xen_guest_handle(ctl.u.vcpuextstate.buffer, area);
         check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), 0);
+        check(ctl.u.vcpuextstate.size <= size);
+        size = ctl.u.vcpuextstate.size;         /* what it is now */
+        check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), 0);
         check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), 0);
         ctl.u.vcpuextstate.size = size - 1;
         check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), -XEN_EINVAL);
+        ctl.u.vcpuextstate.size = size;
+        ctl.u.vcpuextstate.xfeature_mask ^= 4;
+        check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), -XEN_EINVAL);
+        ctl.u.vcpuextstate.xfeature_mask ^= 4;
         ctl.u.vcpuextstate.size = ~0UL;
         check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
-        ctl.u.vcpuextstate.size = size;
-        xcr0 = area[0];
+        memset(area, 0, sizeof(area));
+        ctl.u.vcpuextstate.size = 16;           /* a vCPU that has used nothing yet */
+        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), 0);
+        ctl.u.vcpuextstate.size = 17;
+        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
+        ctl.u.vcpuextstate.size = 16 + 576;
+        area[0] = area[1] = 3;
+        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), 0);
         area[0] = ~0UL;
         check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
-        area[0] = xcr0;
+        area[0] = 3;
         area[2 + 512 / 8] = ~0UL;               /* xstate_bv */
         check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
         area[2 + 512 / 8] = 0;
         area[2 + 512 / 8 + 3] = 1;              /* reserved */
-        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
+        check(domctl(XEN_DOMCTL_setvcpuextstate, id) < 0);
     }
     ctl.u.vcpuextstate.vcpu = 1;
     check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), -XEN_ESRCH);
-    check(domctl(XEN_DOMCTL_getvcpuextstate, 0) < 0);
+    ctl.u.vcpuextstate.vcpu = 0;
+    check(domctl(XEN_DOMCTL_getvcpuextstate, 0) < 0);           /* the caller itself */
     drop_domain(id);
 }
 
@@ -392,8 +412,11 @@ static void other_vcpu_state(void)
     memset(&ctl, 0, sizeof(ctl));
     check_eq(domctl(XEN_DOMCTL_get_ext_vcpucontext, id), 0);
     check_eq(domctl(XEN_DOMCTL_set_ext_vcpucontext, id), 0);
-    ctl.u.ext_vcpucontext.sysenter_callback_eip = HV_SECRET;
+    ctl.u.ext_vcpucontext.sysenter_callback_eip = NON_CANONICAL;
     check_eq(domctl(XEN_DOMCTL_set_ext_vcpucontext, id), -XEN_EINVAL);
+    /* Not the guest's to run; Xen finds that out when it goes there. */
+    ctl.u.ext_vcpucontext.sysenter_callback_eip = HV_SECRET;
+    check_eq(domctl(XEN_DOMCTL_set_ext_vcpucontext, id), domus_or_xen(-XEN_EINVAL, 0));
     ctl.u.ext_vcpucontext.sysenter_callback_eip = 0;
     ctl.u.ext_vcpucontext.size = 1;
     check_eq(domctl(XEN_DOMCTL_set_ext_vcpucontext, id), -XEN_EINVAL);

@@ -22,6 +22,7 @@
 #define PORT_SPEAKER      0x61
 #define  SPEAKER_CONTROL  0x03      /* gate of channel 2, speaker on */
 #define PORT_CMOS_INDEX   0x70
+#define  CMOS_REGISTER    0x7f      /* the other bit holds back NMIs: remembered for the domain, not done */
 #define PORT_CMOS_DATA    0x71
 #define PORT_PCI_ADDRESS  0xcf8
 #define  PCI_ENABLE       0x80000000u
@@ -138,7 +139,7 @@ static bool shared_read(struct domain *d, unsigned int port, u32 *value)
         if (!owns_ports(d, PORT_CMOS_INDEX, 2))
             return false;
         spin_lock(&cmos_lock);
-        outb(d->arch.cmos_idx, PORT_CMOS_INDEX);
+        outb(d->arch.cmos_idx & CMOS_REGISTER, PORT_CMOS_INDEX);
         *value = inb(PORT_CMOS_DATA);
         spin_unlock(&cmos_lock);
         return true;
@@ -168,13 +169,13 @@ static bool shared_write(struct domain *d, unsigned int port, u8 value)
     case PORT_CMOS_INDEX:
         if (!owns_ports(d, PORT_CMOS_INDEX, 2))
             return false;
-        d->arch.cmos_idx = value & 0x7f;
+        d->arch.cmos_idx = value;
         return true;
     case PORT_CMOS_DATA:
         if (!owns_ports(d, PORT_CMOS_INDEX, 2))
             return false;
         spin_lock(&cmos_lock);
-        outb(d->arch.cmos_idx, PORT_CMOS_INDEX);
+        outb(d->arch.cmos_idx & CMOS_REGISTER, PORT_CMOS_INDEX);
         outb(value, PORT_CMOS_DATA);
         spin_unlock(&cmos_lock);
         return true;
