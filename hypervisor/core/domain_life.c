@@ -193,14 +193,15 @@ int vcpu_reset(struct vcpu *v)
     int rc;
 
     vcpu_pause(v);
+    /* First of all: what is half taken apart must not run. */
+    set_bit(VPF_DOWN, &v->pause_flags);
+    v->is_initialised = false;
     rc = arch_vcpu_reset(v);
     if (!rc) {
-        set_bit(VPF_DOWN, &v->pause_flags);
         clear_bit(VPF_BLOCKED, &v->pause_flags);
         if (test_and_clear_bit(VPF_POLLING, &v->pause_flags))
             atomic_dec(&v->domain->nr_polling);
         v->poll_evtchn = 0;
-        v->is_initialised = false;
         (void)vcpu_pin_override(v, -1);
     }
     vcpu_unpause(v);

@@ -39,8 +39,12 @@ static long set_context(struct vcpu *v, const struct xen_domctl_vcpucontext *u)
     struct vcpu_guest_context *c;
     long rc;
 
-    if (!u->ctxt.p)
-        return vcpu_reset(v);
+    if (!u->ctxt.p) {
+        spin_lock(&v->domain->lock);
+        rc = vcpu_reset(v);
+        spin_unlock(&v->domain->lock);
+        return rc;
+    }
     c = xmalloc(struct vcpu_guest_context);
     if (!c)
         return -ENOMEM;

@@ -177,11 +177,16 @@ static long initialise(struct vcpu *v, guest_ptr_t arg)
 
 static long bring_up(struct vcpu *v)
 {
-    if (v->vcpu_info == &dummy_vcpu_info || !v->is_initialised)
-        return -EINVAL;
-    if (test_and_clear_bit(VPF_DOWN, &v->pause_flags))
+    bool ready, was_down = false;
+
+    spin_lock(&v->domain->lock);
+    ready = v->vcpu_info != &dummy_vcpu_info && v->is_initialised;
+    if (ready)
+        was_down = test_and_clear_bit(VPF_DOWN, &v->pause_flags);
+    spin_unlock(&v->domain->lock);
+    if (was_down)
         vcpu_wake(v);
-    return 0;
+    return ready ? 0 : -EINVAL;
 }
 
 /* A domain with no vCPU up has powered itself off. */

@@ -105,8 +105,7 @@ static void reset_registers(struct vcpu *v)
     v->arch.guest_table = v->arch.guest_table_user = v->arch.old_guest_table = _mfn(0);
     v->arch.flags = VF_KERNEL_MODE;
     v->arch.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET | X86_CR0_MP;
-    v->arch.dr[6] = 0xffff0ff0;
-    v->arch.dr[7] = 0x400;
+    pv_reset_debugregs(v);
     for (unsigned int i = 0; i < GUEST_LDT_PAGES; i++)
         v->arch.ldt_frame[i] = INVALID_MFN;
 }
@@ -166,8 +165,8 @@ static bool context_addresses_ok(const struct vcpu_guest_context *c)
         if (!guest_address_ok(c->trap_ctxt[i].address))
             return false;
     }
-    for (unsigned int i = 0; i < 4; i++) {
-        if (is_hypervisor_address(c->debugreg[i]) || !is_canonical_address(c->debugreg[i]))
+    for (unsigned int i = 0; i < ARRAY_SIZE(c->debugreg); i++) {
+        if (!pv_debugreg_valid(i, c->debugreg[i]))
             return false;
     }
     return true;
@@ -220,8 +219,8 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     v->arch.cr0 = (c->ctrlreg[0] & X86_CR0_TS) | X86_CR0_PE | X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET |
                   X86_CR0_MP;
     v->arch.cr4 = pv_guest_cr4(v, c->ctrlreg[4]);
-    for (unsigned int i = 0; i < 4; i++)
-        v->arch.dr[i] = c->debugreg[i];
+    for (unsigned int i = 0; i < ARRAY_SIZE(c->debugreg); i++)
+        pv_store_debugreg(v, i, c->debugreg[i]);
     if (c->flags & VGCF_I387_VALID) {
         vcpu_fpu_reset(v);
         memcpy(v->arch.xsave->fxsave, &c->fpu_ctxt, sizeof(v->arch.xsave->fxsave));
@@ -229,28 +228,58 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     }
 }
 
-int arch_set_info_guest(struct vcpu *v, const struct vcpu_guest_context *c)
+static mfn_t kernel_table(const struct vcpu_guest_context *c)
+{
+    return _mfn(xen_cr3_to_pfn(c->ctrlreg[3]));
+}
+
+static mfn_t user_table(const struct vcpu_guest_context *c)
+{
+    return _mfn(c->ctrlreg[1] ? xen_cr3_to_pfn(c->ctrlreg[1]) : 0);
+}
+
+/* Page tables and descriptor tables of a vCPU that has none. What an error leaves is taken back. */
+static int set_tables(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     mfn_t gdt[GUEST_GDT_FRAMES];
-    mfn_t kernel_l4, user_l4;
     int rc;
 
-    if (!context_addresses_ok(c) || (c->flags & VGCF_in_kernel ? false : c->ctrlreg[1] == 0))
-        return -EINVAL;
-    kernel_l4 = _mfn(xen_cr3_to_pfn(c->ctrlreg[3]));
-    user_l4 = _mfn(c->ctrlreg[1] ? xen_cr3_to_pfn(c->ctrlreg[1]) : 0);
     for (unsigned int i = 0; i < GUEST_GDT_FRAMES; i++)
         gdt[i] = _mfn(c->gdt_frames[i]);
-
     rc = pv_set_gdt(v, gdt, c->gdt_ents);
-    if (rc != 0)
-        return rc;
-    rc = pv_set_ldt(v, c->ldt_base, c->ldt_ents);
-    if (rc != 0)
-        return rc;
-    rc = pv_set_guest_tables(v, kernel_l4, user_l4);
-    if (rc != 0)
-        return rc;
+    rc = rc ?: pv_set_ldt(v, c->ldt_base, c->ldt_ents);
+    rc = rc ?: pv_set_guest_tables(v, kernel_table(c), user_table(c));
+    if (rc != 0 && rc != -ERESTART) {
+        pv_destroy_gdt(v);
+        (void)pv_set_ldt(v, 0, 0);
+    }
+    return rc;
+}
+
+static bool same_tables(const struct vcpu *v, const struct vcpu_guest_context *c)
+{
+    bool same = mfn_eq(v->arch.guest_table, kernel_table(c)) && mfn_eq(v->arch.guest_table_user, user_table(c)) &&
+                v->arch.ldt_ents == c->ldt_ents && (c->ldt_ents == 0 || v->arch.ldt_base == c->ldt_base) &&
+                v->arch.gdt_ents == c->gdt_ents;
+
+    for (unsigned int i = 0; same && i < v->arch.gdt_nr_frames; i++)
+        same = mfn_x(v->arch.gdt_frame[i]) == c->gdt_frames[i];
+    return same;
+}
+
+int arch_set_info_guest(struct vcpu *v, const struct vcpu_guest_context *c)
+{
+    if (!context_addresses_ok(c) || (c->flags & VGCF_in_kernel ? false : c->ctrlreg[1] == 0))
+        return -EINVAL;
+    if (!v->is_initialised) {
+        int rc = set_tables(v, c);
+
+        if (rc != 0)
+            return rc;
+    } else if (!same_tables(v, c)) {
+        return -EOPNOTSUPP;
+    }
+    /* From here on nothing can fail. */
     set_traps(v, c);
     set_registers(v, c);
     if (v->vcpu_id == 0 && !v->is_initialised)

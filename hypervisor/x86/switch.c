@@ -16,6 +16,7 @@
 #include <asm/fpu.h>
 #include <asm/mm_init.h>
 #include <asm/processor.h>
+#include <asm/pv_emul.h>
 #include <asm/pv_mm.h>
 #include <asm/segments.h>
 #include <asm/traps.h>
@@ -51,24 +52,12 @@ static bool load_segments(const struct vcpu *v)
     return ok;
 }
 
-#define DR7_ENABLED 0xffu
-
-static void load_debug_registers(const struct vcpu *v)
-{
-    write_dr0(v->arch.dr[0]);
-    write_dr1(v->arch.dr[1]);
-    write_dr2(v->arch.dr[2]);
-    write_dr3(v->arch.dr[3]);
-    write_dr7(v->arch.dr[7]);
-}
-
 static void save_guest(struct vcpu *v)
 {
     memcpy(&v->arch.user_regs, guest_cpu_user_regs(), offsetof(struct cpu_user_regs, es));
     save_segments(v);
     vcpu_fpu_save(v);
-    if (v->arch.dr[7] & DR7_ENABLED)
-        write_dr7(0x400);
+    pv_unload_debugregs(v);
 }
 
 static void load_guest(struct vcpu *v)
@@ -82,8 +71,7 @@ static void load_guest(struct vcpu *v)
     vcpu_fpu_restore(v);
     if (cpu_has_rdtscp)
         wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
-    if (v->arch.dr[7] & DR7_ENABLED)
-        load_debug_registers(v);
+    pv_load_debugregs(v);
     if (!load_segments(v))
         pv_failsafe(regs, wanted);
 }

@@ -17,7 +17,8 @@ int arch_vcpu_create(struct vcpu *v);
 void arch_vcpu_destroy(struct vcpu *v);
 int arch_vcpu_reset(struct vcpu *v);
 /* XEN_DOMCTL_setvcpucontext and VCPUOP_initialise; c is a copy inside the hypervisor, of struct
- * vcpu_guest_context. v is not running. */
+ * vcpu_guest_context. v is not running. All of it is taken or nothing; -EOPNOTSUPP: v is initialised
+ * and has other page or descriptor tables, which only a reset takes away. */
 struct vcpu_guest_context;
 int arch_set_info_guest(struct vcpu *v, const struct vcpu_guest_context *c);
 void arch_get_info_guest(struct vcpu *v, struct vcpu_guest_context *c);

@@ -203,7 +203,7 @@ int domain_unpause_by_controller(struct domain *d);
 void vcpu_pause(struct vcpu *v);
 void vcpu_pause_nosync(struct vcpu *v);
 void vcpu_unpause(struct vcpu *v);
-/* Back to before its first context; -ERESTART when preempted. */
+/* Back to before its first context; -ERESTART when preempted. d->lock is held. */
 int vcpu_reset(struct vcpu *v);
 /* Sets v's registers and the rest, and whether it is up (VGCF_online). v does not run, d->lock is
  * held. Errors of arch_set_info_guest(). */

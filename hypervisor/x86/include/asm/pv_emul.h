@@ -27,6 +27,15 @@ void guest_cpuid(const struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_leaf 
 /* MSRs of the running vCPU, which is in its kernel; false: #GP. x86/pv/msr.c. */
 bool guest_rdmsr(struct vcpu *v, u32 msr, u64 *value);
 bool guest_wrmsr(struct vcpu *v, u32 msr, u64 value);
+/*
+ * Debug registers 0 to 3, 6 and 7; x86/pv/debugreg.c. Whether a guest may set a register to a value; to set it, of a vCPU that
+ * is not loaded in the CPU; all as after a reset; to take them into the CPU when v comes, and out when it goes.
+ */
+bool pv_debugreg_valid(unsigned int reg, unsigned long value);
+void pv_store_debugreg(struct vcpu *v, unsigned int reg, unsigned long value);
+void pv_reset_debugregs(struct vcpu *v);
+void pv_load_debugregs(const struct vcpu *v);
+void pv_unload_debugregs(const struct vcpu *v);
 /* CR4 as v sees it when it asks for value: bits that it may not choose are the hypervisor's. */
 unsigned long pv_guest_cr4(const struct vcpu *v, unsigned long value);
 
