@@ -3,7 +3,7 @@
 #
 #   make            the hypervisor (build/domus, build/domus-syms) and the tools (build/tools/)
 #   make run        all of it in QEMU: a shell in dom0, a guest beside it; without a terminal it checks itself
-#   make test       the three tiers of tests
+#   make test       the three tiers of tests, and the other ways to build
 #   make setup      only install the packages
 #   O=folder puts the output elsewhere; CC=clang; DEBUG=1 builds the hypervisor with its checks
 
@@ -11,7 +11,10 @@ O ?= build
 override O := $(abspath $(O))
 export O
 
-.PHONY: all hypervisor tools setup images run test test-unit test-guest test-system clean
+# Builds use all CPUs; tests run one after another, as each machine in QEMU wants the CPUs for itself.
+JOBS := -j$(shell nproc)
+
+.PHONY: all hypervisor tools debug setup images run test test-clang test-unit test-guest test-system clean
 all: hypervisor tools
 
 hypervisor:
@@ -20,6 +23,9 @@ hypervisor:
 tools:
 	$(MAKE) -C toolstack O='$(O)'
 
+debug:
+	$(MAKE) -C hypervisor O='$(O)/debug' DEBUG=1
+
 setup:
 	guest/setup
 
@@ -27,18 +33,26 @@ images: tools
 	guest/build-images '$(O)'
 
 run: setup
-	$(MAKE) hypervisor images
+	$(MAKE) $(JOBS) hypervisor images
 	guest/run-demo '$(O)'
 
 test: setup
-	$(MAKE) hypervisor tools
+	$(MAKE) $(JOBS) hypervisor tools debug test-clang
 	$(MAKE) test-unit test-guest test-system
+
+# All that gcc builds, by clang; its hypervisor and tools are not run.
+test-clang:
+	$(MAKE) -C hypervisor O='$(O)/clang' CC=clang
+	$(MAKE) -C toolstack O='$(O)/clang' CC=clang
+	$(MAKE) -C tests/unit O='$(O)/clang' CC=clang check
 
 test-unit:
 	$(MAKE) -C tests/unit O='$(O)' check
 
-test-guest: hypervisor
+# Once as it is, and once where the hypervisor checks itself and CPUs can disturb each other.
+test-guest: hypervisor debug
 	$(MAKE) -C tests/guest O='$(O)' check
+	QEMU_SMP=2 $(MAKE) -C tests/guest O='$(O)' HYPERVISOR='$(O)/debug/domus' check
 
 test-system: hypervisor images
 	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v -p no:cacheprovider
