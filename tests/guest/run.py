@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Boots each test kernel as dom0 in QEMU and reads its results from the serial line. A kernel whose source holds a comment
 `EXPECT: regex` is to be crashed instead: the console must show that text, and neither a panic nor a test's result. With
-QEMU_CPU, QEMU_SMP and HV_ARGS in the environment other machines are tried. The last line counts the tests of all kernels."""
+QEMU, QEMU_CPU, QEMU_SMP and HV_ARGS in the environment other machines are tried. The last line counts the tests of all
+kernels."""
 import os
 import pathlib
 import re
@@ -19,7 +20,7 @@ PANIC = re.compile(r"PANIC|Panic on CPU|Assertion .* failed|Xen BUG at|FATAL TRA
 
 def boot(hypervisor, kernel):
     """Returns the console of one machine, up to the end of the kernel."""
-    cmd = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg",
+    cmd = [os.environ.get("QEMU", "qemu-system-x86_64"), "-M", "q35", "-accel", "tcg",
            "-cpu", os.environ.get("QEMU_CPU", "max"), "-smp", os.environ.get("QEMU_SMP", "1"), "-m", "512M",
            "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio", "-kernel", hypervisor,
            "-append", os.environ.get("HV_ARGS", "console=com1 dom0_mem=64M dom0_max_vcpus=2"), "-initrd", kernel]

@@ -9,6 +9,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = pathlib.Path(os.environ.get("O", ROOT / "build"))
 IMAGES = OUT / "images"
+QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 TIMEOUT = 600
 
 
@@ -41,7 +42,7 @@ def initramfs(script, tmp):
 
 
 def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
-    cmd = ["timeout", str(timeout), "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-m", memory,
+    cmd = ["timeout", str(timeout), QEMU, "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-m", memory,
            "-smp", str(smp), "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio", *arguments]
     done = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     return Result(done.stdout.decode(errors="replace").replace("\r", ""))
