@@ -33,10 +33,12 @@ void asm_offsets(void)
     OFFSET(VCPU_cr3_kernel, struct vcpu, arch.cr3_kernel);
     OFFSET(VCPU_cr3_user, struct vcpu, arch.cr3_user);
     OFFSET(VCPU_entry_sp, struct vcpu, arch.entry_sp);
+    OFFSET(VCPU_page_fault_entry, struct vcpu, arch.page_fault_entry);
     OFFSET(VCPU_syscall_callback, struct vcpu, arch.syscall_callback);
     OFFSET(VCPU_callback_flags, struct vcpu, arch.callback_flags);
     OFFSET(VCPU_async_state, struct vcpu, arch.async);
 
     OFFSET(VCPUINFO_upcall_pending, struct vcpu_info, evtchn_upcall_pending);
     OFFSET(VCPUINFO_upcall_mask, struct vcpu_info, evtchn_upcall_mask);
+    OFFSET(VCPUINFO_cr2, struct vcpu_info, arch.cr2);
 }

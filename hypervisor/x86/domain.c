@@ -190,7 +190,7 @@ static void set_traps(struct vcpu *v, const struct vcpu_guest_context *c)
                              (c->flags & VGCF_failsafe_disables_events ? CBF_FAILSAFE_MASKS_EVENTS : 0);
     v->arch.kernel_ss = c->kernel_ss;
     v->arch.kernel_sp = c->kernel_sp;
-    pv_update_entry_sp(v);
+    pv_update_entry(v);
 }
 
 #define IOPL_SHIFT 12

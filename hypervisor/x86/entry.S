@@ -5,8 +5,8 @@
  * Frames: struct cpu_user_regs at the top of the CPU's stack block (asm/current.h) on entry from a guest,
  * somewhere below on entry from the hypervisor itself. GS and FS are the guest's throughout.
  *
- * Two paths never call C in the common case: a system call of the guest's user space, which is bounced to
- * the guest's kernel, and the kernel's HYPERVISOR_iret. Both run with interrupts off from end to end;
+ * Three paths never call C in the common case: a system call and a page fault of the guest's user space, which are
+ * bounced to the guest's kernel, and the kernel's HYPERVISOR_iret. They run with interrupts off from end to end;
  * whatever they find out of the ordinary goes the slow way through C.
  *
  * SMAP: stac and clac are three-byte no-ops here, which patch_smap_sites() replaces if the CPU has SMAP.
@@ -367,6 +367,87 @@ deliver_async:
         jne  deliver_event
         jmp  restore_guest
 
+/* ---- Page faults of the guest's user space ----
+ *
+ * On the stack: error code and vector, rip, cs, rflags, rsp, ss. page_fault_entry is zero unless the handler masks
+ * events and the kernel's stack is usable. To C go faults from the hypervisor or the guest's kernel, error codes
+ * other than of a plain access by ring 3 (reserved bits, descriptor tables), and user space with events masked.
+ */
+page_fault_enter:
+        testb $3, 16(%rsp)                      /* cs */
+        jz   trap_enter
+        push %r11
+        push %rcx
+        push %rax
+        mov  32 + AT_RIP(CPUINFO_current)(%rsp), %r11
+        testb $VF_KERNEL_MODE, VCPU_flags(%r11)
+        jnz  page_fault_slow
+        cmpq $0, VCPU_page_fault_entry(%r11)
+        je   page_fault_slow
+        mov  24(%rsp), %eax
+        and  $~(PFEC_PRESENT | PFEC_WRITE | PFEC_INSN), %eax
+        cmp  $PFEC_USER, %eax
+        jne  page_fault_slow
+        mov  VCPU_vcpu_info(%r11), %rcx
+        cmpb $0, VCPUINFO_upcall_mask(%rcx)
+        jne  page_fault_slow
+
+        movb $1, VCPUINFO_upcall_mask(%rcx)
+        mov  %cr2, %rax
+        mov  %rax, VCPUINFO_cr2(%rcx)
+        mov  VCPU_cr3_kernel(%r11), %rax
+        mov  %rax, %cr3
+        swapgs
+        orl  $VF_KERNEL_MODE, VCPU_flags(%r11)
+
+        /* Frame of the public ABI: rcx, r11, error code, rip, cs, rflags, rsp, ss. */
+        mov  VCPU_entry_sp(%r11), %rax
+        ASM_STAC
+        mov  8(%rsp), %rcx
+1:      mov  %rcx, -64(%rax)                    /* rcx */
+        mov  16(%rsp), %rcx
+2:      mov  %rcx, -56(%rax)                    /* r11 */
+        mov  24(%rsp), %ecx
+3:      mov  %rcx, -48(%rax)                    /* error code */
+        mov  32(%rsp), %rcx
+4:      mov  %rcx, -40(%rax)                    /* rip */
+        movzwl 40(%rsp), %ecx
+5:      mov  %rcx, -32(%rax)                    /* cs; the event mask in its upper half is zero */
+        mov  48(%rsp), %ecx
+        and  $~X86_EFLAGS_IOPL, %ecx            /* IF is set, as events are not masked */
+6:      mov  %rcx, -24(%rax)                    /* rflags */
+        mov  56(%rsp), %rcx
+7:      mov  %rcx, -16(%rax)                    /* rsp */
+        movzwl 64(%rsp), %ecx
+8:      mov  %rcx, -8(%rax)                     /* ss */
+        ASM_CLAC
+
+        mov  VCPU_page_fault_entry(%r11), %rcx
+        mov  48(%rsp), %r11d
+        and  $~(X86_EFLAGS_AC | X86_EFLAGS_VM | X86_EFLAGS_RF | X86_EFLAGS_NT | X86_EFLAGS_TF | X86_EFLAGS_IOPL), %r11d
+        sub  $64, %rax
+        mov  %rax, 56(%rsp)
+        pop  %rax
+        mov  48(%rsp), %rsp
+        sysretq
+
+page_fault_slow:
+        pop  %rax
+        pop  %rcx
+        pop  %r11
+        jmp  trap_enter
+
+9:      ASM_CLAC                                /* the kernel's stack cannot be written */
+        pop  %rax
+        pop  %rcx
+        pop  %r11
+        SAVE_ALL
+        call pv_bounce_stack_fault
+        jmp  ret_to_guest
+        .irp fault, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 8b
+        _ASM_EXTABLE \fault, 9b
+        .endr
+
 /* ---- Exceptions and interrupts ---- */
 
 trap_enter:
@@ -440,6 +521,8 @@ entry_\vector:
         jmp ist_enter
         .elseif \vector == X86_EXC_DB
         jmp debug_enter
+        .elseif \vector == X86_EXC_PF
+        jmp page_fault_enter
         .elseif \vector < 32
         jmp trap_enter
         .else

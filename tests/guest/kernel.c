@@ -8,7 +8,6 @@ unsigned long *p2m;
 struct trap_record last_trap;
 volatile unsigned int event_count;
 
-extern const uint64_t trap_stubs[32];
 extern uint64_t guarded_sp;
 extern char hypercall_page[], event_entry[], failsafe_entry[], syscall_entry[], guarded_return[];
 long guarded_call(void (*fn)(unsigned long, unsigned long), unsigned long a, unsigned long b);
@@ -187,6 +186,7 @@ void trap_handler(struct trap_frame *frame)
         .rflags = frame->rflags,
         .cs = frame->cs & 0xffff,
         .saved_upcall_mask = (uint32_t)(frame->cs >> 32),
+        .frame = *frame,
     };
     asm volatile("jmp guarded_return");
     __builtin_unreachable();
@@ -218,9 +218,14 @@ void call_at(unsigned long address, unsigned long unused)
 
 int run_user(unsigned long rip)
 {
+    return run_user_with_flags(rip, 0x202);
+}
+
+int run_user_with_flags(unsigned long rip, uint64_t rflags)
+{
     static bool have_user_tables;
     struct mmuext_op op = { .cmd = MMUEXT_NEW_USER_BASEPTR, .arg1.mfn = mfn_of((void *)start_info->pt_base) };
-    struct iret_frame frame = { .rip = rip, .cs = FLAT_USER_CS, .rflags = 0x202, .rsp = (unsigned long)user_stack_end,
+    struct iret_frame frame = { .rip = rip, .cs = FLAT_USER_CS, .rflags = rflags, .rsp = (unsigned long)user_stack_end,
                                 .ss = FLAT_USER_SS };
 
     if (!have_user_tables && HCALL(mmuext_op, &op, 1, 0, DOMID_SELF, 0) != 0)
@@ -240,7 +245,8 @@ static void init_traps(void)
 
     for (unsigned int i = 0; i < 32; i++) {
         table[i].vector = i;
-        table[i].flags = i == 3 || i == 4 ? 3 : 0;
+        /* As kernels do: user space may use INT3 and INTO, page faults mask events. */
+        table[i].flags = i == 3 || i == 4 ? 3 : i == 14 ? 4 : 0;
         table[i].cs = FLAT_KERNEL_CS;
         table[i].address = trap_stubs[i];
     }

@@ -100,11 +100,13 @@ struct trap_record {
     int vector;
     uint64_t error_code, cr2, rip, rsp, rflags, cs;
     uint32_t saved_upcall_mask;
+    struct trap_frame frame;        /* with all registers, cs as it came */
 };
 extern struct trap_record last_trap;
 /* Runs fn(a, b); returns the vector of the trap that ended it, or TRAP_NONE. */
 int guarded(void (*fn)(unsigned long, unsigned long), unsigned long a, unsigned long b);
 extern volatile unsigned int event_count;
+extern const unsigned long trap_stubs[];        /* by vector: where the trap table points */
 
 /* Ready-made accesses for guarded(). */
 void read_at(unsigned long address, unsigned long unused);
@@ -121,6 +123,7 @@ void iret_to(unsigned long frame, unsigned long unused);
 /* Runs code in the domain's user mode, on a stack of its own, until a trap or a system call; returns its vector. The user page
  * tables are the kernel's: all of the kernel's pages can be reached. */
 int run_user(unsigned long rip);
+int run_user_with_flags(unsigned long rip, uint64_t rflags);
 extern char kernel_stack_end[], user_stack_end[];
 
 /* ---- Memory ---- */

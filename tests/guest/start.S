@@ -59,6 +59,7 @@ stub_\vector:
         .endr
 
 trap_common:
+        cld
         push %rdi
         push %rsi
         push %rdx

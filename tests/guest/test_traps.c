@@ -191,6 +191,75 @@ static void user_mode(void)
     check_eq(run_user((unsigned long)code_read_noncanonical), 13);
 }
 
+/* Whatever a user's page fault finds in the registers reaches the kernel, by the short way in (4: masks events) and the long. */
+#define ODD_FLAGS 0x40cd7UL             /* AC, OF, DF, SF, ZF, AF, PF, CF */
+asm(".pushsection .text\n code_fault_with_registers: pushq $0x40cd7; popfq\n"
+    "mov $0x1111111111111111, %rax; mov $0x2222222222222222, %rcx; mov $0x3333333333333333, %rdx\n"
+    "mov $0x4444444444444444, %rbx; mov $0x5555555555555555, %rbp; mov $0x6666666666666666, %rsi\n"
+    "mov $0x7777777777777777, %rdi; mov $0x8888888888888888, %r8; mov $0x9999999999999999, %r9\n"
+    "mov $0xaaaaaaaaaaaaaaaa, %r10; mov $0xbbbbbbbbbbbbbbbb, %r11; mov $0xcccccccccccccccc, %r12\n"
+    "mov $0xdddddddddddddddd, %r13; mov $0xeeeeeeeeeeeeeeee, %r14; mov $0x0f0f0f0f0f0f0f0f, %r15\n"
+    "code_faulting_store: mov %rax, 0x10\n ret\n .popsection");
+extern char code_fault_with_registers[], code_faulting_store[];
+
+static void check_fault_frame(void)
+{
+    const struct trap_frame *f = &last_trap.frame;
+    const uint64_t values[] = { f->rax, f->rcx, f->rdx, f->rbx, f->rbp, f->rsi, f->rdi, f->r8, f->r9, f->r10, f->r11,
+                                f->r12, f->r13, f->r14 };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(values); i++)
+        check_eq(values[i], (i + 1) * 0x1111111111111111UL);
+    check_eq(f->r15, 0x0f0f0f0f0f0f0f0f);
+    check_eq(f->error_code, 6);
+    check_eq(f->rip, code_faulting_store);
+    check_eq(f->cs, FLAT_USER_CS);
+    check_eq(f->rflags & ~0x10000UL, ODD_FLAGS | 0x202);       /* RF may be set: the instruction is to be tried again */
+    check_eq(f->rsp, user_stack_end);
+    check_eq(f->ss, FLAT_USER_SS);
+    check_eq(last_trap.cr2, 0x10);
+}
+
+static void user_page_fault_frames(void)
+{
+    struct trap_info table[2] = { { .vector = 14, .cs = FLAT_KERNEL_CS, .address = trap_stubs[14] } };
+
+    for (unsigned int flags = 0; flags <= 4; flags += 4) {
+        table[0].flags = (uint8_t)flags;
+        check_eq(HCALL(set_trap_table, table, 0, 0, 0, 0), 0);
+        check_eq(run_user((unsigned long)code_fault_with_registers), 14);
+        check_fault_frame();
+        check_eq(last_trap.frame.cs >> 32, 0);
+    }
+}
+
+/* A user that runs with events masked: the frame tells, and the mask stays. */
+static void user_page_fault_with_events_masked(void)
+{
+    check_eq(run_user_with_flags((unsigned long)code_read_10, 0x002), 14);
+    check_eq(last_trap.error_code, 4);
+    check_eq(last_trap.saved_upcall_mask & 0xff, 1);
+    check(!(last_trap.rflags & 0x200));
+    check_eq(run_user((unsigned long)code_read_10), 14);
+    check_eq(last_trap.saved_upcall_mask & 0xff, 0);
+    check(last_trap.rflags & 0x200);
+}
+
+static void user_page_fault_on_instruction(void)
+{
+    char *page = alloc_page();
+
+    page[0] = (char)0xc3;
+    check_eq(set_pte((unsigned long)page, mfn_of(page) << PAGE_SHIFT | PTE_DATA | PTE_NX), 0);
+    check_eq(run_user((unsigned long)page), 14);
+    check_eq(last_trap.error_code, 0x15);
+    check_eq(last_trap.cr2, page);
+    check_eq(last_trap.rip, page);
+    check_eq(set_pte((unsigned long)page, mfn_of(page) << PAGE_SHIFT | PTE_RO), 0);
+    check_eq(run_user((unsigned long)code_write_10), 14);
+    check_eq(last_trap.error_code, 6);
+}
+
 static void user_cannot_reach_hypervisor(void)
 {
     check_eq(run_user((unsigned long)code_read_hypervisor), 14);
@@ -559,6 +628,9 @@ static void ldt(void)
 TESTS({ "exceptions of the kernel", kernel_exceptions }, { "flags of frames", flags_of_frames },
       { "page faults of the kernel", kernel_page_faults },
       { "hypervisor's memory is closed", hypervisor_memory_is_closed }, { "user mode", user_mode },
+      { "frames of a user's page faults", user_page_fault_frames },
+      { "user's page fault with events masked", user_page_fault_with_events_masked },
+      { "user's page fault on an instruction", user_page_fault_on_instruction },
       { "software interrupts", software_interrupts }, { "bad trap tables", bad_trap_tables },
       { "bad callbacks", bad_callbacks }, { "user cannot reach the hypervisor", user_cannot_reach_hypervisor },
       { "user has no privilege", user_has_no_privilege }, { "user's stack is not used", user_stack_is_not_used },

@@ -263,7 +263,7 @@ void pv_bounce_stack_fault(void)
 {
     struct vcpu *v = current;
 
-    domain_crash(v->domain, "cannot push a system call's frame on the guest kernel's stack at %#lx\n",
+    domain_crash(v->domain, "cannot push a frame on the guest kernel's stack at %#lx\n",
                  v->arch.entry_sp);
 }
 
@@ -299,6 +299,7 @@ long do_set_trap_table(guest_ptr_t traps)
 
     if (traps == 0) {
         memset(v->arch.trap, 0, 256 * sizeof(*v->arch.trap));
+        pv_update_entry(v);
         return 0;
     }
     /* At most one turn a vector is needed: a longer list only repeats itself. */
@@ -314,6 +315,8 @@ long do_set_trap_table(guest_ptr_t traps)
             .cs = info.cs,
             .flags = info.flags & (PV_TRAP_DPL_MASK | PV_TRAP_MASK_EVENTS),
         };
+        if (info.vector == X86_EXC_PF)
+            pv_update_entry(v);
     }
     return 0;
 }
@@ -354,7 +357,7 @@ static long register_callback(struct vcpu *v, const struct callback_register *re
         v->arch.callback_flags |= flag;
     else
         v->arch.callback_flags &= ~flag;
-    pv_update_entry_sp(v);
+    pv_update_entry(v);
     return 0;
 }
 
@@ -393,7 +396,7 @@ long do_set_callbacks(unsigned long event, unsigned long failsafe, unsigned long
     v->arch.event_callback = event;
     v->arch.failsafe_callback = failsafe;
     v->arch.syscall_callback = syscall;
-    pv_update_entry_sp(v);
+    pv_update_entry(v);
     return 0;
 }
 
@@ -418,13 +421,18 @@ long do_nmi_op(unsigned int cmd, guest_ptr_t arg)
     }
 }
 
-/* Entry code trusts entry_sp and, where that is set, syscall_callback: recomputed when either changes. */
-void pv_update_entry_sp(struct vcpu *v)
+/*
+ * Entry code trusts entry_sp and page_fault_entry and, where the former is set, syscall_callback. It bounces page faults
+ * only to a handler that starts with events masked, so that it need not look at the flag.
+ */
+void pv_update_entry(struct vcpu *v)
 {
+    const struct pv_trap *t = &v->arch.trap[X86_EXC_PF];
     unsigned long sp = v->arch.kernel_sp & ~15UL;
     bool fit = stack_range_ok(sp) && sp != 0 && v->arch.syscall_callback != 0;
 
     v->arch.entry_sp = fit ? sp : 0;
+    v->arch.page_fault_entry = fit && (t->flags & PV_TRAP_MASK_EVENTS) ? t->address : 0;
 }
 
 /* HYPERVISOR_stack_switch: where traps from user space push. ss is of no meaning in long mode. */
@@ -434,6 +442,6 @@ long do_stack_switch(unsigned long ss, unsigned long esp)
 
     v->arch.kernel_ss = ss;
     v->arch.kernel_sp = esp;
-    pv_update_entry_sp(v);
+    pv_update_entry(v);
     return 0;
 }

@@ -44,6 +44,7 @@ struct arch_vcpu {
     /* Entry points into the guest's kernel. */
     unsigned long kernel_sp;         /* TSS.SP0 of the guest: where traps from its user space push */
     unsigned long entry_sp;          /* the same for entry code: aligned, 0 if not fit for a frame */
+    unsigned long page_fault_entry;  /* handler of page faults for entry code; 0: those go through C */
     unsigned long kernel_ss;
     unsigned long event_callback, failsafe_callback, syscall_callback;
     unsigned long sysenter_callback, syscall32_callback, nmi_callback;

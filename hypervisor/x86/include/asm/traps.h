@@ -69,8 +69,8 @@ static inline bool guest_address_ok(unsigned long addr)
  */
 void pv_failsafe(struct cpu_user_regs *regs, const u16 segments[4]);
 
-/* Recomputes what entry code needs after kernel_sp or syscall_callback changed. */
-void pv_update_entry_sp(struct vcpu *v);
+/* Recomputes what entry code relies on, after kernel_sp, syscall_callback or the trap table changed. */
+void pv_update_entry(struct vcpu *v);
 
 /* Switches between the guest's kernel and user: address space and GS base. Interrupts off. */
 void pv_toggle_guest_mode(struct vcpu *v);
