@@ -5,6 +5,7 @@
  */
 #include <domus/arch.h>
 #include <domus/lib.h>
+#include <asm/guest_read.h>
 #include <asm/processor.h>
 #include <asm/traps.h>
 
@@ -40,6 +41,24 @@ static unsigned long copy_faultable(void *to, const void *from, size_t n)
 unsigned long arch_copy_from_guest(void *to, const void *guest_from, size_t n)
 {
     return range_ok(guest_from, n) ? copy_faultable(to, guest_from, n) : n;
+}
+
+bool read_guest_pair(u64 pair[2], guest_ptr_t guest)
+{
+    bool ok = false;
+
+    if (unlikely(!range_ok((const void *)guest, 16)))
+        return false;
+    stac();
+    asm volatile("1: mov (%[from]), %[low]\n"
+                 "2: mov 8(%[from]), %[high]\n"
+                 "   inc %[ok]\n"
+                 "3:\n" _ASM_EXTABLE(1b, 3b) _ASM_EXTABLE(2b, 3b)
+                 : [low] "=&r"(pair[0]), [high] "=&r"(pair[1]), [ok] "+r"(ok)
+                 : [from] "r"(guest)
+                 : "memory");
+    clac();
+    return ok;
 }
 
 unsigned long arch_copy_to_guest(void *guest_to, const void *from, size_t n)

@@ -114,7 +114,23 @@ static u64 read_imm(const u8 *p, unsigned int bytes)
     }
 }
 
-bool decode_mem_insn(const u8 code[INSN_BUFFER], unsigned int avail, struct mem_insn *insn)
+/* XCHG of eight bytes with a register, found without the tables: it makes up most of what is decoded. */
+static bool decode_xchg(const u8 code[INSN_BUFFER], unsigned int avail, struct mem_insn *insn)
+{
+    u8 rex = code[0], modrm = code[2];
+
+    if ((rex & 0xf8) != (0x40 | REX_W) || code[1] != 0x87 || modrm >= 0xc0)
+        return false;
+    *insn = (struct mem_insn){
+        .op = OP_XCHG,
+        .length = (u8)(3 + address_bytes(modrm, code[3])),
+        .bytes = 8,
+        .reg = (u8)((modrm >> 3 & 7) | (rex & REX_R ? 8 : 0)),
+    };
+    return insn->length <= avail;
+}
+
+static noinline bool decode_by_tables(const u8 code[INSN_BUFFER], unsigned int avail, struct mem_insn *insn)
 {
     const struct form *f = one_byte;
     bool op16 = false;
@@ -158,6 +174,11 @@ bool decode_mem_insn(const u8 code[INSN_BUFFER], unsigned int avail, struct mem_
     return insn->op != NONE && insn->length <= min(avail, (unsigned int)MAX_INSN_LENGTH);
 }
 
+bool decode_mem_insn(const u8 code[INSN_BUFFER], unsigned int avail, struct mem_insn *insn)
+{
+    return likely(decode_xchg(code, avail, insn)) || decode_by_tables(code, avail, insn);
+}
+
 /* ---- Registers ---- */
 
 #define REG_OFFSET(r) offsetof(struct cpu_user_regs, r)
@@ -169,7 +190,7 @@ static const u8 reg_offset[16] = {
     REG_OFFSET(r12), REG_OFFSET(r13), REG_OFFSET(r14), REG_OFFSET(r15),
 };
 
-static u64 *gpr(const struct cpu_user_regs *regs, unsigned int number)
+u64 *gpr(const struct cpu_user_regs *regs, unsigned int number)
 {
     return (u64 *)((unsigned long)regs + reg_offset[number]);
 }

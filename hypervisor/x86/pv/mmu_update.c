@@ -7,6 +7,7 @@
 #include <domus/domain.h>
 #include <domus/guest_access.h>
 #include <domus/hypercall.h>
+#include <asm/guest_read.h>
 #include <asm/mm.h>
 #include <asm/pv_mm.h>
 #include <asm/pv_pt.h>
@@ -235,39 +236,34 @@ static void close_batch(struct update_batch *b)
 /* By far the most frequent call: one entry of level 1, of the caller's own tables and frames. false: not that. */
 static inline bool serve_single(struct vcpu *v, guest_ptr_t ureq, int *rc)
 {
-    struct mmu_update req;
+    u64 req[2];             /* struct mmu_update: ptr, val */
     struct page_info *pg;
     mfn_t mfn;
     pte_t *p;
 
-    if (unlikely(copy_from_guest(&req, (const void *)ureq, sizeof(req))))
+    if (unlikely(!read_guest_pair(req, ureq)))
         return false;
-    mfn = maddr_to_mfn(req.ptr);
-    if (unlikely((req.ptr & 7) != MMU_NORMAL_PT_UPDATE && (req.ptr & 7) != MMU_PT_UPDATE_PRESERVE_AD) ||
+    mfn = maddr_to_mfn(req[0]);
+    if (unlikely((req[0] & 7) != MMU_NORMAL_PT_UPDATE && (req[0] & 7) != MMU_PT_UPDATE_PRESERVE_AD) ||
         unlikely(!mfn_valid(mfn)))
         return false;
     pg = mfn_to_page(mfn);
-    if (unlikely((READ_ONCE(pg->type_info) & PGT_type_mask) != PGT_l1_page_table) || unlikely(!page_lock(pg)))
+    if (unlikely(!lock_l1(pg, v->domain)))
         return false;
-    if (unlikely((pg->type_info & PGT_type_mask) != PGT_l1_page_table || pg->owner != v->domain)) {
-        page_unlock(pg);
-        return false;
-    }
-    p = maddr_to_virt(req.ptr & ~7UL);
-    *rc = update_l1e(p, pte_from_value(req.val), req.ptr & 7 ? PTE_PRESERVE_AD : PTE_SET, NULL, v->domain, v->domain);
+    p = maddr_to_virt(req[0] & ~7UL);
+    *rc = update_l1e(p, pte_from_value(req[1]), req[0] & 7 ? PTE_PRESERVE_AD : PTE_SET, NULL, v->domain, v->domain);
     page_unlock(pg);
     return true;
 }
 
-long do_mmu_update(guest_ptr_t ureqs, unsigned int count, guest_ptr_t pdone, unsigned int foreigndom)
+/* All but what serve_single has done. */
+static noinline long serve_call(struct vcpu *v, guest_ptr_t ureqs, unsigned int count, guest_ptr_t pdone,
+                                unsigned int foreigndom)
 {
-    struct vcpu *v = current;
     struct update_batch batch;
     unsigned int done_before = 0, done = 0;
     int rc = finish_deferred_type(v);
 
-    if (likely(!rc && count == 1 && !pdone && foreigndom == DOMID_SELF) && likely(serve_single(v, ureqs, &rc)))
-        return rc;
     if (unlikely(rc))
         return hypercall_create_continuation(__HYPERVISOR_mmu_update, 4, ureqs, (unsigned long)count, pdone,
                                              (unsigned long)foreigndom);
@@ -300,4 +296,15 @@ long do_mmu_update(guest_ptr_t ureqs, unsigned int count, guest_ptr_t pdone, uns
         return hypercall_create_continuation(__HYPERVISOR_mmu_update, 4, 0UL, (unsigned long)MMU_UPDATE_PREEMPTED,
                                              0UL, (unsigned long)(unsigned int)rc);
     return rc;
+}
+
+long do_mmu_update(guest_ptr_t ureqs, unsigned int count, guest_ptr_t pdone, unsigned int foreigndom)
+{
+    struct vcpu *v = current;
+    int rc;
+
+    if (likely(count == 1 && !pdone && foreigndom == DOMID_SELF && !mfn_x(v->arch.old_guest_table)) &&
+        likely(serve_single(v, ureqs, &rc)))
+        return rc;
+    return serve_call(v, ureqs, count, pdone, foreigndom);
 }

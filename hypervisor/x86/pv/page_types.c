@@ -85,6 +85,17 @@ bool page_lock_slow(struct page_info *pg)
     }
 }
 
+/* Whenever lock_l1 finds anything but an unlocked, validated table of level 1. */
+bool lock_l1_slow(struct page_info *pg, const struct domain *owner)
+{
+    if (!page_lock_slow(pg))
+        return false;
+    if ((pg->type_info & PGT_type_mask) == PGT_l1_page_table && pg->owner == owner)
+        return true;
+    page_unlock(pg);
+    return false;
+}
+
 /* ---- Types ---- */
 
 /* Before a frame's new type is used: no CPU may go on using it as what it was. */

@@ -269,7 +269,6 @@ pte_t *find_l1e(mfn_t l4, unsigned long va)
 
 pte_t *lock_l1e(struct vcpu *v, unsigned long va)
 {
-    struct page_info *pg;
     pte_t *p;
 
     if (unlikely(!is_canonical_address(va) || is_hypervisor_address(va)))
@@ -277,11 +276,5 @@ pte_t *lock_l1e(struct vcpu *v, unsigned long va)
     p = find_l1e(v->arch.guest_table, va);
     if (unlikely(!p))
         return NULL;
-    pg = virt_to_page(p);
-    if (unlikely(!page_lock(pg)))
-        return NULL;
-    if (likely((pg->type_info & PGT_type_mask) == PGT_l1_page_table && pg->owner == v->domain))
-        return p;
-    page_unlock(pg);
-    return NULL;
+    return likely(lock_l1(virt_to_page(p), v->domain)) ? p : NULL;
 }

@@ -107,6 +107,10 @@ unsigned long arch_copy_from_guest(void *to, const void *from, size_t n)
     memcpy(to, from, n);
     return 0;
 }
+bool read_guest_pair(u64 pair[2], guest_ptr_t guest)
+{
+    return arch_copy_from_guest(pair, (const void *)guest, 16) == 0;
+}
 unsigned long arch_copy_to_guest(void *to, const void *from, size_t n)
 {
     if ((unsigned long)to < PAGE_SIZE)

@@ -26,6 +26,9 @@ struct mem_insn {
     u64 imm;                /* sign extended */
 };
 
+/* The general register that instructions give this number, 0 to 15. */
+u64 *gpr(const struct cpu_user_regs *regs, unsigned int number);
+
 /* Decodes the instruction at the start of code, of which avail bytes are known. false: not one of the above, or cut off. */
 bool decode_mem_insn(const u8 code[INSN_BUFFER], unsigned int avail, struct mem_insn *insn);
 

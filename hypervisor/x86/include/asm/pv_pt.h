@@ -47,6 +47,23 @@ static inline void page_unlock(struct page_info *pg)
     (void)__atomic_fetch_sub(&pg->type_info, PGT_locked + 1, __ATOMIC_RELEASE);
 }
 
+/* Locks pg if it is a page table of level 1 of owner's; false: it is not, or not any more. */
+bool lock_l1_slow(struct page_info *pg, const struct domain *owner);
+static inline bool lock_l1(struct page_info *pg, const struct domain *owner)
+{
+    unsigned long x = READ_ONCE(pg->type_info);
+
+    if (unlikely((x & (PGT_type_mask | PGT_validated | PGT_locked)) != (PGT_l1_page_table | PGT_validated) ||
+                 !(x & PGT_count_mask)) ||
+        unlikely(!__atomic_compare_exchange_n(&pg->type_info, &x, (x + 1) | PGT_locked, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_RELAXED)))
+        return lock_l1_slow(pg, owner);
+    if (likely(pg->owner == owner))
+        return true;
+    page_unlock(pg);
+    return false;
+}
+
 /* As get_page_type_preemptible, but after a refusal the table may be left partial: for a table above
  * it, which notes that. */
 int get_table_type(struct page_info *pg, unsigned int level, bool preemptible);
