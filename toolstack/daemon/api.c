@@ -17,6 +17,7 @@
 #include "host.h"
 #include "lib/alloc.h"
 #include "lib/control.h"
+#include "lib/log.h"
 #include "lifecycle.h"
 #include "listener.h"
 #include "session.h"
@@ -35,6 +36,20 @@ static void on_ended(void *context, const struct failure *failure)
     session_continue(session);
 }
 
+/* The guest has not done in time what it was asked for: do it without the guest. What follows tells who waits. */
+static void force(struct session *session)
+{
+    struct domain *domain = session->domain;
+
+    event_free(session->timeout);
+    session->timeout = NULL;
+    log_info("domain %s has not obeyed in time", domain->config->name);
+    if (session->waiting_on == &domain->ended)
+        lifecycle_destroy(domain);
+    else if (domain->state == DOMAIN_RUNNING)
+        lifecycle_take_down(domain, DOMAIN_RESTARTING);
+}
+
 static void on_timeout(int fd, short what, void *context)
 {
     struct session *session = context;
@@ -42,6 +57,10 @@ static void on_timeout(int fd, short what, void *context)
 
     (void)fd;
     (void)what;
+    if (session->force) {
+        force(session);
+        return;
+    }
     session_stop_waiting(session);
     failure_what(&failure, "cannot %s domain %s", session->verb, session->name);
     failure_why(&failure, "the guest has not done it in the time given");
@@ -227,12 +246,12 @@ static void ask_guest(struct session *session, json_t *request, const char *verb
     session->verb = verb;
     session->domid = subject.domid;
     strncpy(session->name, subject.domain->config->name, NAME_LENGTH_MAX);
-    if (reboot) {
-        session->domain = subject.domain;
+    session->domain = subject.domain;
+    session->force = json_is_true(json_object_get(request, "force"));
+    if (reboot)
         session_wait(session, &subject.domain->made, on_made);
-    } else {
+    else
         session_wait(session, &subject.domain->ended, on_ended);
-    }
     session->timeout = evtimer_new(main_loop, on_timeout, session);
     evtimer_add(session->timeout, &timeout);
 }

@@ -194,17 +194,33 @@ static bool parse_devices(struct config *config, const json_t *disks, const json
     return true;
 }
 
-static bool parse_action(const char *key, const char *text, enum end_action *action, struct failure *failure)
-{
-    static const char *const names[] = { "destroy", "restart", "preserve" };
+static const char *const action_names[] = {
+    [END_DESTROY] = "destroy", [END_RESTART] = "restart", [END_RENAME_RESTART] = "rename-restart",
+    [END_PRESERVE] = "preserve", [END_COREDUMP_DESTROY] = "coredump-destroy",
+    [END_COREDUMP_RESTART] = "coredump-restart",
+};
 
-    for (int i = 0; i < 3; i++) {
-        if (!strcmp(text, names[i])) {
+const char *config_action_name(enum end_action action)
+{
+    return action_names[action];
+}
+
+/* The action that `key` of the object names, if it is there. */
+static bool parse_action(const json_t *object, const char *key, enum end_action *action, struct failure *failure)
+{
+    const json_t *value = json_object_get(object, key);
+    const char *text = json_string_value(value);
+
+    if (!value)
+        return true;
+    for (size_t i = 0; text && i < sizeof(action_names) / sizeof(action_names[0]); i++) {
+        if (!strcmp(text, action_names[i])) {
             *action = i;
             return true;
         }
     }
-    return refuse(failure, "use destroy, restart or preserve", "%s=%s is not known", key, text);
+    return refuse(failure, "use destroy, restart, rename-restart, preserve, coredump-destroy or coredump-restart",
+                  "%s=%s is not known", key, text ? text : "");
 }
 
 static bool absolute_path(const char *key, const char *path, struct failure *failure)
@@ -239,17 +255,18 @@ static bool check_sizes(struct config *config, json_int_t memory, json_int_t max
 static bool parse(struct config *config, json_t *object, struct failure *failure)
 {
     const char *name = NULL, *kernel = NULL, *ramdisk = NULL, *cmdline = "", *uuid = NULL;
-    const char *on_poweroff = "destroy", *on_reboot = "restart", *on_crash = "destroy";
     json_int_t memory = 0, max_memory = 0;
     int vcpus = 1, max_vcpus = 0;
-    json_t *disks = NULL, *vifs = NULL;
+    json_t *disks = NULL, *vifs = NULL, *action;
     json_error_t error;
 
+    config->on_reboot = END_RESTART;
     if (json_unpack_ex(object, &error, JSON_STRICT,
-                       "{s:s, s:s, s?s, s?s, s:I, s?I, s?i, s?i, s?s, s?o, s?o, s?s, s?s, s?s}", "name", &name,
+                       "{s:s, s:s, s?s, s?s, s:I, s?I, s?i, s?i, s?s, s?o, s?o, s?o, s?o, s?o, s?o}", "name", &name,
                        "kernel", &kernel, "ramdisk", &ramdisk, "cmdline", &cmdline, "memory", &memory, "maxmem",
                        &max_memory, "vcpus", &vcpus, "maxvcpus", &max_vcpus, "uuid", &uuid, "disk", &disks, "vif",
-                       &vifs, "on_poweroff", &on_poweroff, "on_reboot", &on_reboot, "on_crash", &on_crash) < 0)
+                       &vifs, "on_poweroff", &action, "on_reboot", &action, "on_crash", &action, "on_watchdog",
+                       &action) < 0)
         return refuse(failure, "see docs/control-protocol.md for what a configuration may have",
                       "the configuration is not understood: %s", error.text);
     if (!config_name_valid(name))
@@ -261,9 +278,10 @@ static bool parse(struct config *config, json_t *object, struct failure *failure
         return refuse(failure, "leave uuid out, or write xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
                       "%s is not a UUID", uuid);
     if (!check_sizes(config, memory, max_memory ? max_memory : memory, vcpus, max_vcpus ? max_vcpus : vcpus, failure) ||
-        !parse_action("on_poweroff", on_poweroff, &config->on_poweroff, failure) ||
-        !parse_action("on_reboot", on_reboot, &config->on_reboot, failure) ||
-        !parse_action("on_crash", on_crash, &config->on_crash, failure) ||
+        !parse_action(object, "on_poweroff", &config->on_poweroff, failure) ||
+        !parse_action(object, "on_reboot", &config->on_reboot, failure) ||
+        !parse_action(object, "on_crash", &config->on_crash, failure) ||
+        !parse_action(object, "on_watchdog", &config->on_watchdog, failure) ||
         !parse_devices(config, disks, vifs, failure))
         return false;
     if (uuid) {

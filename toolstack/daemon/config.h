@@ -16,7 +16,14 @@
 #define VCPUS_MAX 128
 #define DEFAULT_BRIDGE "xenbr0"
 
-enum end_action { END_DESTROY, END_RESTART, END_PRESERVE };
+enum end_action {
+    END_DESTROY,
+    END_RESTART,
+    END_RENAME_RESTART,
+    END_PRESERVE,
+    END_COREDUMP_DESTROY,
+    END_COREDUMP_RESTART,
+};
 
 struct disk_config {
     char *target;
@@ -36,7 +43,7 @@ struct config {
     char uuid[37];
     uint64_t memory_kib, max_memory_kib;
     unsigned int vcpus, max_vcpus;
-    enum end_action on_poweroff, on_reboot, on_crash;
+    enum end_action on_poweroff, on_reboot, on_crash, on_watchdog;
     struct disk_config *disks;
     unsigned int disk_count;
     struct vif_config *vifs;
@@ -54,6 +61,9 @@ void config_free(struct config *config);
  * Check what the configuration names against the host: files, bridges. False with the why and remedy of *failure set.
  */
 bool config_check_host(const struct config *config, struct failure *failure);
+
+/* "destroy" and the like. */
+const char *config_action_name(enum end_action action);
 
 /* Whether this may be a domain's name. */
 bool config_name_valid(const char *name);

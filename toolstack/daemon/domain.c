@@ -24,6 +24,8 @@ struct domain_list domains = LIST_HEAD_INITIALIZER(domains);
 static const char *const state_names[] = {
     [DOMAIN_BUILDING] = "building", [DOMAIN_RUNNING] = "running", [DOMAIN_ENDING] = "ending",
     [DOMAIN_RESTARTING] = "restarting", [DOMAIN_PRESERVED] = "preserved",
+    /* A daemon that starts anew finds that the guest has ended, and begins again with its core. */
+    [DOMAIN_DUMPING] = "running",
 };
 
 struct domain *domain_new(json_t *object, struct config *config, bool fresh)
@@ -67,6 +69,7 @@ void domain_free(struct domain *domain)
     waiters_tell(&domain->ended, NULL);
     config_free(domain->config);
     json_decref(domain->object);
+    json_decref(domain->next);
     free(domain);
 }
 
@@ -90,6 +93,34 @@ struct domain *domain_by_id(int domid)
             return domain;
     }
     return NULL;
+}
+
+void domain_use_next(struct domain *domain)
+{
+    struct failure failure;
+    struct config *config;
+
+    if (!domain->next)
+        return;
+    config = config_parse(domain->next, &failure);
+    if (config) {
+        config_free(domain->config);
+        domain->config = config;
+        json_decref(domain->object);
+        domain->object = json_incref(domain->next);
+    } else {
+        log_error("domain %s: its new configuration is not used: %s", domain->config->name, failure.why);
+    }
+    json_decref(domain->next);
+    domain->next = NULL;
+}
+
+time_t domain_uptime(const struct domain *domain)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec - domain->started;
 }
 
 struct waiter *waiter_add(struct waiters *waiters, domain_fn done, void *context)
@@ -133,6 +164,8 @@ void domain_save(const struct domain *domain)
                                "frame", (json_int_t)domain->console_ring.frame, "port",
                                (json_int_t)domain->console_ring.port, "config", domain->object);
 
+    if (domain->next)
+        json_object_set(record, "next", domain->next);
     /* The record may rely on what is in the store, so that is kept first. */
     store_file_write();
     if (mkdir(RECORD_DIR, 0700) < 0 && errno != EEXIST)
@@ -176,6 +209,7 @@ static bool load_record(const char *path)
         return false;
     }
     domain = domain_new(object, config, false);
+    domain->next = json_incref(json_object_get(record, "next"));
     domain->state = state;
     domain->domid = domid;
     domain->started = started;

@@ -21,10 +21,13 @@
 enum domain_state {
     DOMAIN_BUILDING,   /* being made; undone if the daemon restarts */
     DOMAIN_RUNNING,    /* made; the guest may be paused or blocked */
+    DOMAIN_DUMPING,    /* the guest has ended; its core is being written */
     DOMAIN_ENDING,     /* being taken down, for good */
     DOMAIN_RESTARTING, /* being taken down, to be made again */
     DOMAIN_PRESERVED,  /* the guest has ended; kept to be looked at */
 };
+
+struct core_dump;
 
 /* A page shared with the guest and the guest's end of its event channel. */
 struct guest_ring {
@@ -54,7 +57,12 @@ struct domain {
     struct devices *devices;
     bool start_paused;
     bool remade; /* not made for the first time */
-    time_t started;
+    time_t started; /* seconds after the host's start */
+    unsigned int short_lives; /* of its guest, in a row */
+    bool waiting; /* to be made again, for some time */
+    struct core_dump *dump; /* while it is written */
+    enum end_action after_dump;
+    json_t *next; /* the configuration for when it is made again, or NULL: the same */
     struct child *child; /* builder or reaper at work */
     struct event *timer;
     struct waiters made, ended;
@@ -75,6 +83,12 @@ void domain_free(struct domain *domain);
 
 struct domain *domain_by_name(const char *name);
 struct domain *domain_by_id(int domid);
+
+/* Let the configuration that it is to have when it is made again be its own, if there is one and it still holds. */
+void domain_use_next(struct domain *domain);
+
+/* How long its guest has run, in seconds. */
+time_t domain_uptime(const struct domain *domain);
 
 /* Call `done` when it was made (domain->made) or is gone (domain->ended). */
 struct waiter *waiter_add(struct waiters *waiters, domain_fn done, void *context);

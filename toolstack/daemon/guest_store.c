@@ -111,6 +111,14 @@ void guest_store_ask(int domid, const char *request)
     store_put(the_store, path, "%s", request);
 }
 
+void guest_store_sysrq(int domid, char key)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof(path), "/local/domain/%d/control/sysrq", domid);
+    store_put(the_store, path, "%c", key);
+}
+
 const char *guest_store_name(int domid)
 {
     char path[PATH_SIZE];
@@ -123,10 +131,11 @@ const char *guest_store_name(int domid)
 
 void guest_store_rename(const struct domain *domain)
 {
-    char path[BASE_SIZE];
+    char path[BASE_SIZE], vm[BASE_SIZE];
 
     snprintf(path, sizeof(path), "/local/domain/%d", domain->domid);
+    snprintf(vm, sizeof(vm), "/vm/%s", domain->config->uuid);
     put_node(path, "name", domain->config->name);
-    snprintf(path, sizeof(path), "/vm/%s", domain->config->uuid);
-    put_node(path, "name", domain->config->name);
+    put_node(path, "vm", vm);
+    put_vm(domain);
 }

@@ -19,9 +19,13 @@ void guest_store_put_dom0(void);
 /* Ask the guest for "poweroff" or "reboot". */
 void guest_store_ask(int domid, const char *request);
 
+/* Have the guest's kernel act on this magic SysRq key. */
+void guest_store_sysrq(int domid, char key);
+
 /* The name of any domain, by its node; "" if it has none. */
 const char *guest_store_name(int domid);
 
+/* The domain has another name, or another uuid and name. */
 void guest_store_rename(const struct domain *domain);
 
 #endif

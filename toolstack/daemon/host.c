@@ -36,6 +36,15 @@ void host_format_uuid(const xen_domain_handle_t handle, char *text)
     *text = '\0';
 }
 
+void host_parse_uuid(const char *text, xen_domain_handle_t handle)
+{
+    for (int i = 0; i < 16; i++, text += 2) {
+        if (*text == '-')
+            text++;
+        sscanf(text, "%2hhx", &handle[i]);
+    }
+}
+
 const char *host_shutdown_reason(unsigned int reason)
 {
     if (reason >= sizeof(shutdown_reasons) / sizeof(shutdown_reasons[0]))
@@ -219,7 +228,7 @@ static json_t *describe_unnumbered(const struct domain *domain)
     return json_pack("{s:n, s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:n, s:I, s:b}", "domid", "name", config->name, "uuid",
                      config->uuid, "memory_kib", (json_int_t)config->memory_kib, "max_memory_kib",
                      (json_int_t)config->max_memory_kib, "vcpus", (int)config->vcpus, "max_vcpus",
-                     (int)config->max_vcpus, "state", domain->state == DOMAIN_ENDING ? "dying" : "building",
+                     (int)config->max_vcpus, "state", domain->state == DOMAIN_ENDING ? "dying" : domain->waiting ? "restarting" : "building",
                      "shutdown_reason", "cpu_time_ns", (json_int_t)0, "managed", 1);
 }
 
@@ -261,8 +270,12 @@ json_t *host_domain(int domid, struct failure *failure)
         return NULL;
     }
     object = describe(&info);
-    if (domain)
+    if (domain) {
+        json_object_set_new(object, "uptime_s", json_integer(domain_uptime(domain)));
         json_object_set(object, "config", domain->object);
+        if (domain->next)
+            json_object_set(object, "next_config", domain->next);
+    }
     return object;
 }
 

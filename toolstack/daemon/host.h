@@ -16,6 +16,9 @@
 /* Into `text` of 37 bytes. */
 void host_format_uuid(const xen_domain_handle_t handle, char *text);
 
+/* The other way; `text` is well formed. */
+void host_parse_uuid(const char *text, xen_domain_handle_t handle);
+
 /* "poweroff" and the like for SHUTDOWN_*. */
 const char *host_shutdown_reason(unsigned int reason);
 

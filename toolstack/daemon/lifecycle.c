@@ -12,8 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core_dump.h"
 #include "daemon.h"
 #include "events.h"
+#include "guest_end.h"
 #include "guest_store.h"
 #include "host.h"
 #include "lib/alloc.h"
@@ -23,8 +25,6 @@
 
 #define GONE_POLL_MS 20
 #define GONE_TIMEOUT_S 30
-/* A guest that crashes sooner than this after its start would only crash again. */
-#define CRASH_LOOP_S 10
 
 static void build(struct domain *domain);
 
@@ -54,14 +54,53 @@ static int find_by_uuid(const char *uuid)
     return domid;
 }
 
+static void drop_timer(struct domain *domain)
+{
+    if (domain->timer)
+        event_free(domain->timer);
+    domain->timer = NULL;
+}
+
+/* Make a domain again of which nothing is left, with the configuration that it is to have from now on. */
+static void make_again(struct domain *domain)
+{
+    drop_timer(domain);
+    domain_use_next(domain);
+    domain->waiting = false;
+    build(domain);
+}
+
+static void on_restart_time(int fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    make_again(context);
+}
+
+/* One that ends again and again soon after its start would keep the host busy with nothing else. */
+static void make_again_later(struct domain *domain, unsigned int seconds)
+{
+    const struct timeval delay = { .tv_sec = seconds };
+
+    log_warn("domain %s has ended %u times soon after its start: it is made again in %u s", domain->config->name,
+             domain->short_lives, seconds);
+    domain->waiting = true;
+    domain->timer = evtimer_new(main_loop, on_restart_time, domain);
+    evtimer_add(domain->timer, &delay);
+}
+
 /* Nothing is left of it. */
 static void finish_end(struct domain *domain)
 {
-    if (domain->timer)
-        evtimer_del(domain->timer);
+    drop_timer(domain);
     if (domain->state == DOMAIN_RESTARTING) {
+        unsigned int delay = restart_delay(domain->short_lives);
+
         waiters_tell(&domain->ended, NULL);
-        build(domain);
+        if (delay)
+            make_again_later(domain, delay);
+        else
+            make_again(domain);
         return;
     }
     if (domain->failed)
@@ -123,14 +162,17 @@ static void reap(struct domain *domain)
     }
 }
 
-/* Take it down; `state` says whether for good or to be made again. */
-static void take_down(struct domain *domain, enum domain_state state)
+void lifecycle_take_down(struct domain *domain, enum domain_state state)
 {
     domain->state = state;
     domain_save(domain);
     if (domain->child) {
         /* The builder; on_built goes on from here when it has ended. */
         child_terminate(domain->child);
+        return;
+    }
+    if (domain->dump) {
+        core_dump_cancel(domain->dump);
         return;
     }
     devices_free(domain->devices);
@@ -155,10 +197,12 @@ void lifecycle_destroy(struct domain *domain)
     if (domain->state == DOMAIN_ENDING || domain->state == DOMAIN_RESTARTING) {
         domain->state = DOMAIN_ENDING;
         domain_save(domain);
+        if (domain->waiting)
+            finish_end(domain);
         return;
     }
     log_info("domain %s is destroyed", domain->config->name);
-    take_down(domain, DOMAIN_ENDING);
+    lifecycle_take_down(domain, DOMAIN_ENDING);
 }
 
 /* Making it did not work: undo what was done, then tell. */
@@ -169,7 +213,7 @@ static void undo(struct domain *domain, const struct failure *failure)
     if (!domain->failure.what[0])
         snprintf(domain->failure.what, sizeof(domain->failure.what), "cannot create domain %s", domain->config->name);
     log_error("%s: %s (%s)", domain->failure.what, domain->failure.why, domain->failure.remedy);
-    take_down(domain, DOMAIN_ENDING);
+    lifecycle_take_down(domain, DOMAIN_ENDING);
 }
 
 /* --- making ------------------------------------------------------------------------------------------------------ */
@@ -193,7 +237,8 @@ static void on_devices(void *context, const struct failure *failure)
     }
     /* Recorded only now: ended before this, the daemon undoes what nobody was told of. */
     domain->state = DOMAIN_RUNNING;
-    domain->started = time(NULL);
+    domain->started = 0;
+    domain->started = domain_uptime(domain);
     domain_save(domain);
     log_info("domain %s is made, as number %d", domain->config->name, domain->domid);
     event_tell(domain, domain->remade ? "rebooted" : "created", NULL);
@@ -262,7 +307,7 @@ static void on_built(void *context, int status, const char *output)
 
     domain->child = NULL;
     if (domain->state != DOMAIN_BUILDING) {
-        take_down(domain, domain->state);
+        lifecycle_take_down(domain, domain->state);
         return;
     }
     if (rc) {
@@ -352,49 +397,6 @@ bool lifecycle_create(json_t *object, const struct creation *creation, struct fa
 
 /* --- what guests do ---------------------------------------------------------------------------------------------- */
 
-static enum end_action action_for(const struct domain *domain, unsigned int reason)
-{
-    const struct config *config = domain->config;
-
-    switch (reason) {
-    case SHUTDOWN_poweroff:
-        return config->on_poweroff;
-    case SHUTDOWN_reboot:
-        return config->on_reboot;
-    case SHUTDOWN_suspend:
-        return END_PRESERVE; /* whoever asked for that is to fetch it */
-    default:
-        break;
-    }
-    if (config->on_crash == END_RESTART && time(NULL) - domain->started < CRASH_LOOP_S) {
-        log_error("domain %s crashed within %d s of its start and is not started again", config->name, CRASH_LOOP_S);
-        return END_DESTROY;
-    }
-    return config->on_crash;
-}
-
-static void guest_ended(struct domain *domain, unsigned int reason)
-{
-    const char *name = host_shutdown_reason(reason);
-
-    switch (action_for(domain, reason)) {
-    case END_DESTROY:
-        log_info("domain %s ended (%s)", domain->config->name, name);
-        take_down(domain, DOMAIN_ENDING);
-        break;
-    case END_RESTART:
-        log_info("domain %s ended (%s) and is made again", domain->config->name, name);
-        take_down(domain, DOMAIN_RESTARTING);
-        break;
-    case END_PRESERVE:
-        log_info("domain %s ended (%s) and is kept", domain->config->name, name);
-        domain->state = DOMAIN_PRESERVED;
-        domain_save(domain);
-        waiters_tell(&domain->ended, NULL);
-        break;
-    }
-}
-
 static void check(struct domain *domain, const struct domain_set *set)
 {
     const struct xen_domctl_getdomaininfo *info;
@@ -404,7 +406,7 @@ static void check(struct domain *domain, const struct domain_set *set)
     info = domain_set_find(set, domain->domid);
     if (!info || (info->flags & XEN_DOMINF_dying)) {
         log_info("domain %s was destroyed by somebody else", domain->config->name);
-        take_down(domain, DOMAIN_ENDING);
+        lifecycle_take_down(domain, DOMAIN_ENDING);
     } else if ((info->flags & XEN_DOMINF_shutdown) && domain->state == DOMAIN_RUNNING) {
         guest_ended(domain, info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask);
     }
@@ -446,16 +448,17 @@ static void recover(struct domain *domain)
         domain->domid = find_by_uuid(domain->config->uuid);
         if (domain->domid < 0 && stale > 0 && hv_domain_info(stale, &info) == -ESRCH)
             guest_store_remove(stale, domain->config->uuid);
-        take_down(domain, domain->state == DOMAIN_RESTARTING ? DOMAIN_RESTARTING : DOMAIN_ENDING);
+        lifecycle_take_down(domain, domain->state == DOMAIN_RESTARTING ? DOMAIN_RESTARTING : DOMAIN_ENDING);
         return;
     }
     if (domain->state != DOMAIN_RUNNING && domain->state != DOMAIN_PRESERVED) {
         log_info("domain %s was being %s when the daemon ended: it is taken down", domain->config->name,
                  domain->state == DOMAIN_BUILDING ? "made" : "taken down");
-        take_down(domain, domain->state == DOMAIN_RESTARTING ? DOMAIN_RESTARTING : DOMAIN_ENDING);
+        lifecycle_take_down(domain, domain->state == DOMAIN_RESTARTING ? DOMAIN_RESTARTING : DOMAIN_ENDING);
         return;
     }
-    rc = console_attach(domain->console, domain->domid, domain->console_ring.frame, domain->console_ring.port);
+    rc = domain->console_ring.frame ? console_attach(domain->console, domain->domid, domain->console_ring.frame,
+                                                     domain->console_ring.port) : 0;
     if (rc)
         log_error("domain %s: its console cannot be taken up again: %s", domain->config->name, strerror(-rc));
     log_info("domain %s is still there, as number %d", domain->config->name, domain->domid);

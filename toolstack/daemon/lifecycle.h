@@ -27,6 +27,12 @@ bool lifecycle_create(json_t *object, const struct creation *creation, struct fa
 /* Take a domain down, whatever it is doing; `domain->ended` is told when nothing is left. */
 void lifecycle_destroy(struct domain *domain);
 
+/*
+ * Take a domain down that is neither being taken down yet nor being made. `state` says what for: DOMAIN_ENDING, or
+ * DOMAIN_RESTARTING to make it again afterwards.
+ */
+void lifecycle_take_down(struct domain *domain, enum domain_state state);
+
 /* Look after domains whose state changed, as `set` shows. */
 void lifecycle_check(const struct domain_set *set);
 

@@ -18,6 +18,7 @@
 
 #include "api.h"
 #include "child.h"
+#include "core_dump.h"
 #include "daemon.h"
 #include "domain_set.h"
 #include "guest_store.h"
@@ -245,7 +246,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         { "daemon", no_argument, NULL, 'd' },  { "verbose", no_argument, NULL, 'v' },
         { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
-        { "reap", required_argument, NULL, 'r' }, { NULL, 0, NULL, 0 },
+        { "reap", required_argument, NULL, 'r' }, { "dump", required_argument, NULL, 'D' }, { NULL, 0, NULL, 0 },
     };
     bool background = false;
     int option, ready = -1;
@@ -264,6 +265,8 @@ int main(int argc, char **argv)
         case 'h':
             fputs(usage, stdout);
             return 0;
+        case 'D':
+            return optind < argc ? core_dump_main(strtoul(optarg, NULL, 10), argv[optind]) : 2;
         case 'r':
             return lifecycle_reap(strtoul(optarg, NULL, 10));
         default:

@@ -22,8 +22,9 @@ struct session {
     /* While a request waits: */
     struct waiters *waiting_on;
     struct waiter *waiter;
-    struct domain *domain; /* that a new domain is, or NULL */
+    struct domain *domain; /* whom it is about, or NULL */
     bool wants_progress, handling;
+    bool force; /* what the guest does not do in time is done without it */
     bool at_end; /* the client sends no more, and may still wait for replies */
     const char *verb;
     char name[NAME_LENGTH_MAX + 1];

@@ -61,6 +61,23 @@ int hv_domain_shutdown(uint32_t domid, unsigned int reason)
     return rc;
 }
 
+int hv_domain_trigger(uint32_t domid, unsigned int trigger, uint32_t vcpu)
+{
+    struct xen_domctl op = {
+        .cmd = XEN_DOMCTL_sendtrigger, .domain = domid, .u.sendtrigger = { .trigger = trigger, .vcpu = vcpu },
+    };
+
+    return hv_domctl(&op);
+}
+
+int hv_domain_set_handle(uint32_t domid, const xen_domain_handle_t handle)
+{
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_setdomainhandle, .domain = domid };
+
+    memcpy(op.u.setdomainhandle.handle, handle, sizeof(xen_domain_handle_t));
+    return hv_domctl(&op);
+}
+
 int hv_domain_max_vcpus(uint32_t domid, uint32_t vcpus)
 {
     struct xen_domctl op = { .cmd = XEN_DOMCTL_max_vcpus, .domain = domid, .u.max_vcpus.max = vcpus };

@@ -67,6 +67,10 @@ int hv_domain_pause(uint32_t domid);
 int hv_domain_unpause(uint32_t domid);
 /* Mark a domain as shut down from outside, for `reason` (SHUTDOWN_*). */
 int hv_domain_shutdown(uint32_t domid, unsigned int reason);
+/* Have `vcpu` of it get a non-maskable interrupt or the like: XEN_DOMCTL_SENDTRIGGER_*. */
+int hv_domain_trigger(uint32_t domid, unsigned int trigger, uint32_t vcpu);
+/* Give it another uuid. */
+int hv_domain_set_handle(uint32_t domid, const xen_domain_handle_t handle);
 int hv_domain_max_vcpus(uint32_t domid, uint32_t vcpus);
 int hv_domain_max_mem(uint32_t domid, uint64_t kib);
 /* Time stamp counter mode (XEN_CPUID_TSC_MODE or TSC_MODE_* of arch-x86/cpuid.h). */
