@@ -60,6 +60,7 @@ struct invocation {
 extern const struct command_group command_groups[];
 
 extern const struct command domain_commands[];
+extern const struct command definition_commands[];
 extern const struct command host_commands[];
 
 /*
@@ -70,6 +71,12 @@ const struct command *find_command(const char *name);
 
 /* The value of an option, "" for one without values, NULL if it was not given. */
 const char *option_value(const struct invocation *invocation, char letter);
+
+/*
+ * The value of an option as a number from `min` to `max`; *value stays as it is if the option was not given. STATUS_OK,
+ * or STATUS_USAGE after saying what is wrong.
+ */
+int option_number(const struct invocation *invocation, char letter, long min, long max, long *value);
 
 /* Say on standard error what is wrong with how the command was called. Returns STATUS_USAGE. */
 int usage_error(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -105,11 +112,17 @@ int daemon_open(const char *what, struct failure *failure);
  */
 json_t *daemon_call(int fd, json_t *request, const char *what, struct failure *failure);
 
+/* The second half of daemon_call, for a request that has been sent. */
+json_t *daemon_wait(int fd, const char *what, struct failure *failure);
+
 /* Both, and hang up. */
 json_t *daemon_request(json_t *request, const char *what, struct failure *failure);
 
 /* A name that looks meant by `word` among `count` names that lie `stride` bytes apart; NULL if none is near. */
 const char *nearest_name(const char *word, const char *const *names, size_t count, size_t stride);
+
+/* The file that defines the guest `name`, into `path`. False if there is none. */
+bool definition_path(const char *name, char *path, size_t size);
 
 /* Attach this terminal to the console that `fd` carries, until Ctrl-] or its end. Returns an exit status. */
 int console_run(int fd, const char *name);
@@ -122,6 +135,16 @@ int command_shutdown(const struct invocation *invocation);
 int command_rename(const struct invocation *invocation);
 int command_domid(const struct invocation *invocation);
 int command_domname(const struct invocation *invocation);
+int command_stop_all(const struct invocation *invocation);
+int command_uptime(const struct invocation *invocation);
+int command_sysrq(const struct invocation *invocation);
+int command_trigger(const struct invocation *invocation);
+int command_config_update(const struct invocation *invocation);
+int command_dump_core(const struct invocation *invocation);
+int command_check(const struct invocation *invocation);
+int command_debug_keys(const struct invocation *invocation);
+int command_log(const struct invocation *invocation);
+int command_events(const struct invocation *invocation);
 int command_dmesg(const struct invocation *invocation);
 int command_info(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);

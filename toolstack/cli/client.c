@@ -55,6 +55,22 @@ static json_t *skip_progress(int fd, json_t *reply)
     return reply;
 }
 
+/* A reply as it came, or NULL with errno, becomes a successful one, or NULL with the failure. */
+static json_t *check_reply(json_t *reply, const char *what, struct failure *failure)
+{
+    if (!reply) {
+        failure_what(failure, "%s", what);
+        failure_why(failure, "the daemon domusd did not answer: %s", strerror(errno));
+        failure_remedy(failure, "look in domusd's log; `domus list` shows what has been done");
+        return NULL;
+    }
+    if (json_is_true(json_object_get(reply, "ok")))
+        return reply;
+    failure_from_reply(failure, reply);
+    json_decref(reply);
+    return NULL;
+}
+
 json_t *daemon_call(int fd, json_t *request, const char *what, struct failure *failure)
 {
     json_t *reply;
@@ -67,17 +83,12 @@ json_t *daemon_call(int fd, json_t *request, const char *what, struct failure *f
     }
     reply = skip_progress(fd, control_call(fd, request));
     json_decref(request);
-    if (!reply) {
-        failure_what(failure, "%s", what);
-        failure_why(failure, "the daemon domusd did not answer: %s", strerror(errno));
-        failure_remedy(failure, "look in domusd's log; `domus list` shows what has been done");
-        return NULL;
-    }
-    if (json_is_true(json_object_get(reply, "ok")))
-        return reply;
-    failure_from_reply(failure, reply);
-    json_decref(reply);
-    return NULL;
+    return check_reply(reply, what, failure);
+}
+
+json_t *daemon_wait(int fd, const char *what, struct failure *failure)
+{
+    return check_reply(skip_progress(fd, control_receive(fd)), what, failure);
 }
 
 json_t *daemon_request(json_t *request, const char *what, struct failure *failure)

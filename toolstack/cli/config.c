@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@ struct source {
     size_t size;
     unsigned int file_lines;
     XLU_Config *parsed;
+    unsigned int problems; /* with its keys */
     struct failure *failure;
 };
 
@@ -155,32 +158,64 @@ static int gather_text(struct source *source)
 
 /* --- keys and syntax ----------------------------------------------------------------------------- */
 
+/* Another thing that is wrong with the keys: they are all told at once, with what to do about the first. */
+static void add_problem(struct source *source, const char *remedy, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void add_problem(struct source *source, const char *remedy, const char *format, ...)
+{
+    char *why = source->failure->why;
+    size_t length, size = sizeof(source->failure->why);
+    va_list args;
+
+    if (source->problems++ == 0) {
+        why[0] = '\0';
+        failure_remedy(source->failure, "%s", remedy);
+    }
+    length = strlen(why);
+    length += snprintf(why + length, size - length, "%s", source->problems > 1 ? "; " : "");
+    if (length >= size)
+        return;
+    va_start(args, format);
+    vsnprintf(why + length, size - length, format, args);
+    va_end(args);
+}
+
 static int check_key(void *context, const char *key, unsigned int line)
 {
     struct source *source = context;
-    const char *near = NULL;
-    char where[256];
+    const char *near = NULL, *reason = NULL;
+    char where[256], remedy[128];
 
     place(source, line, where, sizeof(where));
-    switch (config_key_use(key, &near)) {
+    switch (config_key_use(key, &near, &reason)) {
     case KEY_USED:
-        return 0;
+        break;
     case KEY_IGNORED:
-        fprintf(stderr, "domus: %s, %s: %s has no effect\n", source->path ? source->path : "settings", where, key);
-        return 0;
+        fprintf(stderr, "domus: %s, %s: %s has no effect: %s\n", source->path ? source->path : "settings", where, key,
+                reason);
+        break;
     case KEY_REFUSED:
-        failure_why(source->failure, "%s: %s is not supported", where, key);
-        failure_remedy(source->failure, "take it out of the configuration");
-        return -1;
+        add_problem(source, "take it out of the configuration", "%s: %s is not supported: %s", where, key, reason);
+        break;
     case KEY_UNKNOWN:
+        if (near)
+            snprintf(remedy, sizeof(remedy), "write `%s', if that is what is meant", near);
+        else
+            snprintf(remedy, sizeof(remedy), "correct it, or take it out; domus.cfg(5) lists all keys");
+        if (near)
+            add_problem(source, remedy, "%s: there is no key `%s' (`%s'?)", where, key, near);
+        else
+            add_problem(source, remedy, "%s: there is no key `%s'", where, key);
         break;
     }
-    failure_why(source->failure, "%s: there is no key `%s'", where, key);
-    if (near)
-        failure_remedy(source->failure, "write `%s', if that is what is meant", near);
-    else
-        failure_remedy(source->failure, "correct it, or take it out; domus.cfg(5) lists all keys");
-    return -1;
+    return 0;
+}
+
+static int check_keys(struct source *source)
+{
+    config_scan_keys(source->text, source->size, check_key, source);
+    return source->problems ? -1 : 0;
 }
 
 /* Have libxlutil read the text. Its complaints go into the failure. */
@@ -249,7 +284,7 @@ static int add_path(const struct source *source, json_t *config, const char *key
     return failed;
 }
 
-static int add_number(const struct source *source, json_t *config, const char *key, long max)
+static int add_number(const struct source *source, json_t *config, const char *key, long min, long max)
 {
     long value;
     int error = xlu_cfg_get_long(source->parsed, key, &value, 1);
@@ -257,8 +292,8 @@ static int add_number(const struct source *source, json_t *config, const char *k
 
     if (error == ESRCH)
         return 0;
-    if (error || value < 1 || value > max) {
-        snprintf(why, sizeof(why), "it is not a whole number from 1 to %ld", max);
+    if (error || value < min || value > max) {
+        snprintf(why, sizeof(why), "it is not a whole number from %ld to %ld", min, max);
         return bad_value(source, key, "write a whole number", why);
     }
     json_object_set_new(config, key, json_integer(value));
@@ -268,13 +303,32 @@ static int add_number(const struct source *source, json_t *config, const char *k
 /* What becomes of the domain when its guest stops. */
 static int add_action(const struct source *source, json_t *config, const char *key)
 {
-    int failed = add_string(source, config, key);
-    const char *value = json_string_value(json_object_get(config, key));
+    static const char *const actions[] = {
+        "destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart",
+    };
+    const char *value = get_string(source, key);
 
-    if (failed || !value || strcmp(value, "destroy") == 0 || strcmp(value, "restart") == 0 ||
-        strcmp(value, "preserve") == 0)
-        return failed;
-    return bad_value(source, key, "write destroy, restart or preserve", "this action is not supported");
+    for (size_t i = 0; value && i < sizeof(actions) / sizeof(actions[0]); i++)
+        if (strcmp(value, actions[i]) == 0)
+            return add_string(source, config, key);
+    if (!value)
+        return add_string(source, config, key);
+    if (strcmp(value, "soft-reset") == 0)
+        return bad_value(source, key, "write restart", "paravirtualized guests cannot be reset without being remade");
+    return bad_value(source, key,
+                     "write destroy, restart, rename-restart, preserve, coredump-destroy or coredump-restart",
+                     "there is no such action");
+}
+
+/* A guest that asks for a soft reset is treated as crashed, so that only what on_crash says can be said here. */
+static int check_soft_reset(const struct source *source)
+{
+    const char *value = get_string(source, "on_soft_reset");
+
+    if (!value || strcmp(value, "soft-reset") == 0 || strcmp(value, "destroy") == 0)
+        return 0;
+    return bad_value(source, "on_soft_reset", "take it out, and set on_crash",
+                     "paravirtualized guests have no soft reset: one that asks for it is treated as crashed");
 }
 
 static int add_devices(const struct source *source, json_t *config, const char *key,
@@ -314,6 +368,8 @@ static int add_command_line(const struct source *source, json_t *config)
     const char *extra = get_string(source, "extra");
     json_t *line;
 
+    if (!whole && !root && !extra)
+        return 0;
     if (whole)
         line = json_string(whole);
     else
@@ -360,35 +416,85 @@ static int check_required(const struct source *source, const json_t *config)
 #define MEMORY_MAX (16L << 20)
 #define VCPUS_MAX  128
 
+/* Keys whose values are passed on as they are, once they are checked. */
+static int add_simple(const struct source *source, json_t *config)
+{
+    static const char *const strings[] = { "name", "uuid" };
+    static const char *const paths[] = { "kernel", "ramdisk" };
+    static const char *const actions[] = { "on_poweroff", "on_reboot", "on_crash", "on_watchdog" };
+    static const struct {
+        const char *key;
+        long min, max;
+    } numbers[] = {
+        { "memory", 1, MEMORY_MAX },   { "maxmem", 1, MEMORY_MAX },  { "vcpus", 1, VCPUS_MAX },
+        { "maxvcpus", 1, VCPUS_MAX }, { "cpu_weight", 1, 65535 }, { "cap", 0, 100 * VCPUS_MAX },
+    };
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]) && !failed; i++)
+        failed = add_string(source, config, strings[i]);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !failed; i++)
+        failed = add_path(source, config, paths[i]);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && !failed; i++)
+        failed = add_number(source, config, numbers[i].key, numbers[i].min, numbers[i].max);
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]) && !failed; i++)
+        failed = add_action(source, config, actions[i]);
+    return failed;
+}
+
 static int convert(const struct source *source, json_t *config)
 {
-    if (check_type(source) < 0 || add_string(source, config, "name") < 0 || add_path(source, config, "kernel") < 0 ||
-        add_path(source, config, "ramdisk") < 0 || add_command_line(source, config) < 0 ||
-        add_number(source, config, "memory", MEMORY_MAX) < 0 || add_number(source, config, "maxmem", MEMORY_MAX) < 0 ||
-        add_number(source, config, "vcpus", VCPUS_MAX) < 0 || add_number(source, config, "maxvcpus", VCPUS_MAX) < 0 ||
-        add_string(source, config, "uuid") < 0 || add_action(source, config, "on_poweroff") < 0 ||
-        add_action(source, config, "on_reboot") < 0 || add_action(source, config, "on_crash") < 0 ||
-        add_devices(source, config, "disk", disk_parse) < 0 || add_devices(source, config, "vif", vif_parse) < 0)
+    if (check_type(source) < 0 || check_soft_reset(source) < 0 || add_simple(source, config) < 0 ||
+        add_command_line(source, config) < 0 || add_devices(source, config, "disk", disk_parse) < 0 ||
+        add_devices(source, config, "vif", vif_parse) < 0)
         return -1;
-    return check_required(source, config);
+    return 0;
+}
+
+static json_t *read_source(struct source *source, bool whole)
+{
+    json_t *config = json_object();
+
+    if (source->path)
+        failure_what(source->failure, "cannot create a domain from %s", source->path);
+    else
+        failure_what(source->failure, whole ? "cannot create a domain" : "cannot change the configuration");
+    if (gather_text(source) < 0 || check_keys(source) < 0 || parse_text(source) < 0 || convert(source, config) < 0 ||
+        (whole && check_required(source, config) < 0)) {
+        json_decref(config);
+        config = NULL;
+    }
+    if (source->parsed)
+        xlu_cfg_destroy(source->parsed);
+    free(source->text);
+    return config;
 }
 
 json_t *config_read(const char *path, char *const *settings, size_t count, struct failure *failure)
 {
     struct source source = {.path = path, .settings = settings, .setting_count = count, .failure = failure};
-    json_t *config = json_object();
 
-    if (path)
-        failure_what(failure, "cannot create a domain from %s", path);
-    else
-        failure_what(failure, "cannot create a domain");
-    if (gather_text(&source) < 0 || config_scan_keys(source.text, source.size, check_key, &source) != 0 ||
-        parse_text(&source) < 0 || convert(&source, config) < 0) {
-        json_decref(config);
-        config = NULL;
+    return read_source(&source, true);
+}
+
+json_t *config_read_settings(char *const *settings, size_t count, struct failure *failure)
+{
+    struct source source = {.settings = settings, .setting_count = count, .failure = failure};
+
+    return read_source(&source, false);
+}
+
+int config_text(const char *path, char *const *settings, size_t count, char **text, size_t *size,
+                struct failure *failure)
+{
+    struct source source = {.path = path, .settings = settings, .setting_count = count, .failure = failure};
+    int failed = gather_text(&source);
+
+    if (failed) {
+        free(source.text);
+        return -1;
     }
-    if (source.parsed)
-        xlu_cfg_destroy(source.parsed);
-    free(source.text);
-    return config;
+    *text = source.text;
+    *size = source.size;
+    return 0;
 }

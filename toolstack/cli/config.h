@@ -18,6 +18,16 @@
  */
 json_t *config_read(const char *path, char *const *settings, size_t count, struct failure *failure);
 
+/* Settings alone, which need not make a whole configuration: changes to one. */
+json_t *config_read_settings(char *const *settings, size_t count, struct failure *failure);
+
+/*
+ * The text of that file with the settings as lines behind it: a configuration that reads the same. 0 and memory to free,
+ * or -1 with *failure filled in.
+ */
+int config_text(const char *path, char *const *settings, size_t count, char **text, size_t *size,
+                struct failure *failure);
+
 /* One item of disk= or vif= as the daemon's object. A new reference, or NULL with failure's reason and remedy set. */
 json_t *disk_parse(const char *spec, struct failure *failure);
 json_t *vif_parse(const char *spec, struct failure *failure);
@@ -30,8 +40,11 @@ enum key_use {
     KEY_REFUSED, /* the guest would not be what the file asks for */
 };
 
-/* The use of `key`; for an unknown one, *near is a key it may be a misspelling of, or NULL. */
-enum key_use config_key_use(const char *key, const char **near);
+/*
+ * The use of `key`, and why it has none in *reason; for an unknown one, *near is a key it may be a misspelling of, or
+ * NULL.
+ */
+enum key_use config_key_use(const char *key, const char **near, const char **reason);
 
 /*
  * Call `found` for each assignment in a configuration text, in order, with the key's name and the number of its line,

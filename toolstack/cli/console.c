@@ -133,21 +133,17 @@ int console_run(int fd, const char *name)
 
 int command_console(const struct invocation *invocation)
 {
-    const char *replay = option_value(invocation, 'r');
+    const char *type = option_value(invocation, 't'), *number = option_value(invocation, 'n');
     long bytes = REPLAY_DEFAULT;
     struct failure failure;
     char what[256];
     json_t *reply = NULL;
     int fd, status;
 
-    if (replay) {
-        char *end;
-
-        bytes = strtol(replay, &end, 10);
-        if (end == replay || *end || bytes < 0 || bytes > REPLAY_MAX)
-            return usage_error(invocation->command, "-r wants a number of bytes, 0 to %d, not `%s'", REPLAY_MAX,
-                               replay);
-    }
+    if (option_number(invocation, 'r', 0, REPLAY_MAX, &bytes))
+        return STATUS_USAGE;
+    if ((type && strcmp(type, "pv") != 0) || (number && strcmp(number, "0") != 0))
+        return usage_error(invocation->command, "a paravirtualized guest has one console: -t pv -n 0");
     snprintf(what, sizeof(what), "cannot attach to the console of domain %s", invocation->argv[0]);
     fd = daemon_open(what, &failure);
     if (fd >= 0)

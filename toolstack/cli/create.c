@@ -2,6 +2,7 @@
 /*
  * domus create: the configuration becomes JSON here, the domain in the daemon.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,17 +12,24 @@
 
 #define REPLAY_ALL (1 << 20)
 
-/* The file is the first argument, unless that is a setting: KEY=VALUE with no such file. */
-static bool first_is_file(const struct invocation *invocation)
-{
-    return invocation->argc > 0 && (!strchr(invocation->argv[0], '=') || access(invocation->argv[0], F_OK) == 0);
-}
-
+/*
+ * The file is the first argument, unless that is a setting: KEY=VALUE with no such file. A word that is no file names a
+ * definition.
+ */
 static json_t *read_config(const struct invocation *invocation, struct failure *failure)
 {
-    int files = first_is_file(invocation) ? 1 : 0;
+    const char *file = option_value(invocation, 'f');
+    char path[PATH_MAX];
+    int files = 0;
 
-    return config_read(files ? invocation->argv[0] : NULL, invocation->argv + files, invocation->argc - files, failure);
+    if (!file && invocation->argc > 0 &&
+        (!strchr(invocation->argv[0], '=') || access(invocation->argv[0], F_OK) == 0)) {
+        file = invocation->argv[0];
+        files = 1;
+    }
+    if (file && access(file, F_OK) < 0 && definition_path(file, path, sizeof(path)))
+        file = path;
+    return config_read(file, invocation->argv + files, invocation->argc - files, failure);
 }
 
 /* Turn the connection into the console of the new domain, from its first character on. */
@@ -45,7 +53,7 @@ static void print_created(const struct invocation *invocation, const json_t *rep
 {
     if (invocation->json)
         report_json(json_incref((json_t *)reply));
-    else
+    else if (!option_value(invocation, 'q'))
         printf("%s is domain %" JSON_INTEGER_FORMAT "\n", json_string_value(json_object_get(reply, "name")),
                json_integer_value(json_object_get(reply, "domid")));
 }
@@ -57,7 +65,7 @@ int command_create(const struct invocation *invocation)
     char what[128];
     int fd, status;
 
-    if (invocation->argc == 0)
+    if (invocation->argc == 0 && !option_value(invocation, 'f'))
         return usage_error(invocation->command, "no configuration is given");
     config = read_config(invocation, &failure);
     if (!config)

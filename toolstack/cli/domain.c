@@ -3,12 +3,9 @@
  * Commands on one domain that are a single request to the daemon.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
-
-#define WAIT_DEFAULT 300
 
 /* {"op": command, "domain": first argument} */
 static json_t *domain_request(const char *op, const char *domain)
@@ -30,26 +27,6 @@ int command_simple(const struct invocation *invocation)
     json_t *reply = send(invocation, domain_request(invocation->command->name, invocation->argv[0]), &failure);
 
     return report_reply(invocation, reply, &failure);
-}
-
-int command_shutdown(const struct invocation *invocation)
-{
-    const char *timeout = option_value(invocation, 't');
-    long seconds = WAIT_DEFAULT;
-    struct failure failure;
-    json_t *request;
-
-    if (timeout) {
-        char *end;
-
-        seconds = strtol(timeout, &end, 10);
-        if (end == timeout || *end || seconds < 1 || seconds > 86400)
-            return usage_error(invocation->command, "-t wants a number of seconds, 1 to 86400, not `%s'", timeout);
-    }
-    request = domain_request(invocation->command->name, invocation->argv[0]);
-    if (option_value(invocation, 'w') || timeout)
-        json_object_set_new(request, "wait", json_integer(seconds));
-    return report_reply(invocation, send(invocation, request, &failure), &failure);
 }
 
 int command_rename(const struct invocation *invocation)

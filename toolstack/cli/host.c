@@ -77,6 +77,17 @@ int command_dmesg(const struct invocation *invocation)
     return STATUS_OK;
 }
 
+int command_debug_keys(const struct invocation *invocation)
+{
+    long error = hv_open();
+
+    if (error >= 0)
+        error = hv_debug_keys(invocation->argv[0]);
+    if (error < 0)
+        return hypervisor_failure(invocation, "cannot send the debug keys", error);
+    return report_reply(invocation, json_object(), NULL);
+}
+
 static void put_text(json_t *facts, const char *name, const char *value)
 {
     json_object_set_new(facts, name, json_string(value));

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -78,12 +79,43 @@ static const char *text(const json_t *domain, const char *key)
     return value ? value : "-";
 }
 
-static void print_table(const json_t *domains)
+/* The six letters that xl prints for a state. */
+static const char *xl_flags(const char *state)
+{
+    static const char *const flags[][2] = {
+        { "running", "r-----" }, { "blocked", "-b----" }, { "paused", "--p---" },
+        { "shutdown", "---s--" }, { "crashed", "----c-" }, { "dying", "-----d" },
+    };
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+        if (strcmp(state, flags[i][0]) == 0)
+            return flags[i][1];
+    return "------";
+}
+
+/* A table that scripts made for xl can read. */
+static void print_xl_table(const json_t *domains)
 {
     size_t i;
     json_t *domain;
 
-    printf("%-32s %5s %7s %5s  %-9s %9s\n", "Name", "ID", "Mem", "VCPUs", "State", "Time(s)");
+    printf("%-40s %5s %5s %5s\t%s\t%s\n", "Name", "ID", "Mem", "VCPUs", "State", "Time(s)");
+    json_array_foreach(domains, i, domain)
+    {
+        if (json_is_integer(json_object_get(domain, "domid")))
+            printf("%-40s %5jd %5jd %5jd     %s  %8.1f\n", text(domain, "name"), number(domain, "domid"),
+                   number(domain, "memory_kib") / 1024, number(domain, "vcpus"), xl_flags(text(domain, "state")),
+                   number(domain, "cpu_time_ns") / 1e9);
+    }
+}
+
+static void print_table(const json_t *domains, bool verbose)
+{
+    size_t i;
+    json_t *domain;
+
+    printf("%-32s %5s %7s %5s  %-10s %9s%s\n", "Name", "ID", "Mem", "VCPUs", "State", "Time(s)",
+           verbose ? "  UUID                                  Reason" : "");
     json_array_foreach(domains, i, domain)
     {
         char id[24] = "-";
@@ -91,8 +123,11 @@ static void print_table(const json_t *domains)
 
         if (json_is_integer(json_object_get(domain, "domid")))
             snprintf(id, sizeof(id), "%jd", number(domain, "domid"));
-        printf("%-32s %5s %7jd %5jd  %-9s %7jd.%jd\n", text(domain, "name"), id, number(domain, "memory_kib") / 1024,
+        printf("%-32s %5s %7jd %5jd  %-10s %7jd.%jd", text(domain, "name"), id, number(domain, "memory_kib") / 1024,
                number(domain, "vcpus"), text(domain, "state"), tenths / 10, tenths % 10);
+        if (verbose)
+            printf("  %-36s  %s", text(domain, "uuid"), text(domain, "shutdown_reason"));
+        putchar('\n');
     }
 }
 
@@ -132,10 +167,14 @@ int command_list(const struct invocation *invocation)
         return report_failure(invocation, &failure);
     if (invocation->json)
         return report_json(json_pack("{s:o}", "domains", domains));
-    if (option_value(invocation, 'l'))
+    if (option_value(invocation, 'l') && invocation->as_xl)
+        json_dumpf(domains, stdout, JSON_INDENT(4));
+    else if (option_value(invocation, 'l'))
         print_long(domains);
+    else if (invocation->as_xl)
+        print_xl_table(domains);
     else
-        print_table(domains);
+        print_table(domains, option_value(invocation, 'v') != NULL);
     json_decref(domains);
     return STATUS_OK;
 }

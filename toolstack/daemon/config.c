@@ -256,17 +256,18 @@ static bool parse(struct config *config, json_t *object, struct failure *failure
 {
     const char *name = NULL, *kernel = NULL, *ramdisk = NULL, *cmdline = "", *uuid = NULL;
     json_int_t memory = 0, max_memory = 0;
-    int vcpus = 1, max_vcpus = 0;
+    int vcpus = 1, max_vcpus = 0, weight = 0, cap = 0;
     json_t *disks = NULL, *vifs = NULL, *action;
     json_error_t error;
 
     config->on_reboot = END_RESTART;
     if (json_unpack_ex(object, &error, JSON_STRICT,
-                       "{s:s, s:s, s?s, s?s, s:I, s?I, s?i, s?i, s?s, s?o, s?o, s?o, s?o, s?o, s?o}", "name", &name,
+                       "{s:s, s:s, s?s, s?s, s:I, s?I, s?i, s?i, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?i,"
+                       "s?i}", "name", &name,
                        "kernel", &kernel, "ramdisk", &ramdisk, "cmdline", &cmdline, "memory", &memory, "maxmem",
                        &max_memory, "vcpus", &vcpus, "maxvcpus", &max_vcpus, "uuid", &uuid, "disk", &disks, "vif",
                        &vifs, "on_poweroff", &action, "on_reboot", &action, "on_crash", &action, "on_watchdog",
-                       &action) < 0)
+                       &action, "cpu_weight", &weight, "cap", &cap) < 0)
         return refuse(failure, "see docs/control-protocol.md for what a configuration may have",
                       "the configuration is not understood: %s", error.text);
     if (!config_name_valid(name))
@@ -284,6 +285,11 @@ static bool parse(struct config *config, json_t *object, struct failure *failure
         !parse_action(object, "on_watchdog", &config->on_watchdog, failure) ||
         !parse_devices(config, disks, vifs, failure))
         return false;
+    if (weight < 0 || weight > 65535 || cap < 0 || cap > 100 * VCPUS_MAX)
+        return refuse(failure, "give cpu_weight from 1 to 65535 and cap in percent of one processor",
+                      "cpu_weight=%d, cap=%d make no sense", weight, cap);
+    config->cpu_weight = weight;
+    config->cap = cap;
     if (uuid) {
         for (int i = 0; i < 37; i++)
             config->uuid[i] = tolower((unsigned char)uuid[i]);

@@ -43,6 +43,7 @@ struct config {
     char uuid[37];
     uint64_t memory_kib, max_memory_kib;
     unsigned int vcpus, max_vcpus;
+    unsigned int cpu_weight, cap; /* of the credit scheduler; 0: its default, no cap */
     enum end_action on_poweroff, on_reboot, on_crash, on_watchdog;
     struct disk_config *disks;
     unsigned int disk_count;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "host.h"
 #include "lib/alloc.h"
 #include "lib/log.h"
 #include "store_file.h"
@@ -117,10 +118,7 @@ void domain_use_next(struct domain *domain)
 
 time_t domain_uptime(const struct domain *domain)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return now.tv_sec - domain->started;
+    return host_uptime() - domain->started;
 }
 
 struct waiter *waiter_add(struct waiters *waiters, domain_fn done, void *context)

@@ -101,14 +101,20 @@ static void on_input(struct bufferevent *connection, void *context)
     evbuffer_drain(input, evbuffer_get_length(input));
 }
 
+unsigned int event_replayable(uint64_t wanted)
+{
+    uint64_t known = told < REMEMBERED ? told : REMEMBERED;
+
+    return wanted < known ? wanted : known;
+}
+
 void event_add_listener(struct bufferevent *connection, unsigned int replay)
 {
     struct listener *listener = xcalloc(1, sizeof(*listener));
-    uint64_t known = told < REMEMBERED ? told : REMEMBERED;
 
     listener->connection = connection;
     LIST_INSERT_HEAD(&listeners, listener, link);
-    for (uint64_t i = told - (replay < known ? replay : known); i < told; i++)
+    for (uint64_t i = told - event_replayable(replay); i < told; i++)
         bufferevent_write(connection, remembered[i % REMEMBERED], strlen(remembered[i % REMEMBERED]));
     bufferevent_setcb(connection, on_input, NULL, on_gone, listener);
     bufferevent_enable(connection, EV_READ | EV_WRITE);

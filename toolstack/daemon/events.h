@@ -6,6 +6,7 @@
 #define DOMUSD_EVENTS_H
 
 #include <event2/bufferevent.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -16,7 +17,10 @@
  */
 void event_tell(const struct domain *domain, const char *event, json_t *more);
 
-/* Make a connection a listener, which first gets up to `replay` earlier events. Takes over the connection. */
+/* How many of up to `wanted` earlier events are remembered. */
+unsigned int event_replayable(uint64_t wanted);
+
+/* Make a connection a listener, which first gets `replay` earlier events. Takes over the connection. */
 void event_add_listener(struct bufferevent *connection, unsigned int replay);
 
 #endif

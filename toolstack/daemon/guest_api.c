@@ -150,18 +150,21 @@ static void op_config_update(struct session *session, json_t *request)
     config_free(config);
 }
 
-/* Could a domain be made of this now? */
+/* Could a domain be made of this now, or, if there is one of that name, again? */
 static void op_check(struct session *session, json_t *request)
 {
     struct config *config = take_config(session, request, "the configuration does not hold");
     struct failure failure;
+    bool exists;
 
     if (!config)
         return;
+    exists = domain_by_name(config->name) != NULL;
     failure_what(&failure, "domain %s could not be created", config->name);
-    if (host_name_free(config->name, &failure) && !domain_conflict(config, &failure) &&
-        config_check_host(config, &failure) && host_memory_enough(config, &failure))
-        session_send(session, json_pack("{s:b, s:s}", "ok", 1, "name", config->name));
+    if (config_check_host(config, &failure) &&
+        (exists || (host_name_free(config->name, &failure) && !domain_conflict(config, &failure) &&
+                    host_memory_enough(config, &failure))))
+        session_send(session, json_pack("{s:b, s:s, s:b}", "ok", 1, "name", config->name, "exists", exists));
     else
         session_fail(session, &failure);
     config_free(config);
@@ -235,9 +238,10 @@ static void op_events(struct session *session, json_t *request)
     json_int_t replay = json_integer_value(json_object_get(request, "replay"));
     struct bufferevent *connection = session->connection;
 
-    session_send(session, json_pack("{s:b}", "ok", 1));
+    replay = replay < 0 ? 0 : event_replayable(replay);
+    session_send(session, json_pack("{s:b, s:I}", "ok", 1, "replayed", replay));
     session->connection = NULL;
-    event_add_listener(connection, replay < 0 ? 0 : replay > 1000000 ? 1000000 : replay);
+    event_add_listener(connection, replay);
 }
 
 const struct operation guest_operations[] = {

@@ -200,6 +200,14 @@ static const char *state_name(const struct xen_domctl_getdomaininfo *info, const
     return info->flags & XEN_DOMINF_blocked ? "blocked" : "runnable";
 }
 
+time_t host_uptime(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec;
+}
+
 static json_t *describe(const struct xen_domctl_getdomaininfo *info)
 {
     const struct domain *domain = domain_by_id(info->domain);
@@ -216,6 +224,8 @@ static json_t *describe(const struct xen_domctl_getdomaininfo *info)
                        "max_vcpus", (int)(info->max_vcpu_id + 1), "state",
                        state_name(info, domain), "shutdown_reason", reason, "cpu_time_ns", (json_int_t)info->cpu_time,
                        "managed", domain != NULL);
+    if (object && (domain || info->domain == 0))
+        json_object_set_new(object, "uptime_s", json_integer(domain ? domain_uptime(domain) : host_uptime()));
     /* A name that is no UTF-8, in a store node that others wrote. */
     return object ? object : json_pack("{s:i}", "domid", (int)info->domain);
 }
@@ -271,7 +281,6 @@ json_t *host_domain(int domid, struct failure *failure)
     }
     object = describe(&info);
     if (domain) {
-        json_object_set_new(object, "uptime_s", json_integer(domain_uptime(domain)));
         json_object_set(object, "config", domain->object);
         if (domain->next)
             json_object_set(object, "next_config", domain->next);

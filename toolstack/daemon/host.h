@@ -13,6 +13,9 @@
 #include "domain.h"
 #include "lib/hypercall.h"
 
+/* Seconds since the host's start, which no change of its clock affects. */
+time_t host_uptime(void);
+
 /* Into `text` of 37 bytes. */
 void host_format_uuid(const xen_domain_handle_t handle, char *text);
 

@@ -237,8 +237,7 @@ static void on_devices(void *context, const struct failure *failure)
     }
     /* Recorded only now: ended before this, the daemon undoes what nobody was told of. */
     domain->state = DOMAIN_RUNNING;
-    domain->started = 0;
-    domain->started = domain_uptime(domain);
+    domain->started = host_uptime();
     domain_save(domain);
     log_info("domain %s is made, as number %d", domain->config->name, domain->domid);
     event_tell(domain, domain->remade ? "rebooted" : "created", NULL);
@@ -251,6 +250,21 @@ static void on_devices(void *context, const struct failure *failure)
     waiters_tell(&domain->made, NULL);
 }
 
+/* Its share of the processors, before it runs. 0 or -errno. */
+static int set_share(const struct domain *domain)
+{
+    uint16_t weight, cap;
+    int rc;
+
+    if (!domain->config->cpu_weight && !domain->config->cap)
+        return 0;
+    rc = hv_domain_sched_get(domain->domid, &weight, &cap);
+    if (rc)
+        return rc;
+    return hv_domain_sched_set(domain->domid, domain->config->cpu_weight ? domain->config->cpu_weight : weight,
+                               domain->config->cap);
+}
+
 /* Built: connect it to the store, to its console and to its devices. */
 static void connect_domain(struct domain *domain)
 {
@@ -258,6 +272,13 @@ static void connect_domain(struct domain *domain)
     int rc;
 
     report_progress(domain, "connecting devices");
+    rc = set_share(domain);
+    if (rc) {
+        failure_why(&failure, "the hypervisor does not take its cpu_weight and cap: %s", strerror(-rc));
+        failure_remedy(&failure, "leave them out, or see the scheduler: domus info");
+        undo(domain, &failure);
+        return;
+    }
     guest_store_put(domain);
     rc = store_introduce(domain->domid, domain->store.frame, domain->store.port);
     if (rc == 0)

@@ -109,20 +109,25 @@ json_t *control_receive(int fd)
     return reply;
 }
 
-json_t *control_call(int fd, const json_t *request)
+int control_send(int fd, const json_t *request)
 {
     char *text = json_dumps(request, JSON_COMPACT);
-    int rc = -1;
+    size_t length;
+    int rc;
 
-    if (text) {
-        size_t length = strlen(text);
-
-        /* The newline takes the place of the NUL: one packet wakes the daemon once. */
-        text[length] = '\n';
-        rc = send_all(fd, text, length + 1);
-        free(text);
-    } else {
+    if (!text) {
         errno = ENOMEM;
+        return -1;
     }
-    return rc ? NULL : control_receive(fd);
+    length = strlen(text);
+    /* The newline takes the place of the NUL: one packet wakes the daemon once. */
+    text[length] = '\n';
+    rc = send_all(fd, text, length + 1);
+    free(text);
+    return rc;
+}
+
+json_t *control_call(int fd, const json_t *request)
+{
+    return control_send(fd, request) < 0 ? NULL : control_receive(fd);
 }

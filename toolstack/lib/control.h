@@ -18,6 +18,9 @@ int control_connect(const char *path);
  */
 json_t *control_call(int fd, const json_t *request);
 
+/* Only send, for replies to be waited for later. 0, or -1 with errno. */
+int control_send(int fd, const json_t *request);
+
 /* Wait for one more line: the reply after a progress line. Same results. */
 json_t *control_receive(int fd);
 

@@ -64,7 +64,7 @@ static void assert_refused(const char *text, const char *why, const char *remedy
 static void configuration_is_read(void **state)
 {
     (void)state;
-    assert_reads(MINIMUM, "{\"name\":\"a\",\"kernel\":\"/k\",\"memory\":64,\"cmdline\":\"\"}");
+    assert_reads(MINIMUM, "{\"name\":\"a\",\"kernel\":\"/k\",\"memory\":64}");
     assert_reads("# comment = 1\n" MINIMUM "vcpus=2;maxvcpus=4 # both\nroot='/dev/xvda ro'\nextra=\"console=hvc0\"\n"
                  "on_crash='preserve'\ndisk=[ '/d,raw,xvda,w',\n  # memry = 1\n  'phy:/dev/x,xvdb,r' ]\nvif=['']\n",
                  "{\"name\":\"a\",\"kernel\":\"/k\",\"memory\":64,\"vcpus\":2,\"maxvcpus\":4,"
