@@ -62,6 +62,8 @@ extern const struct command_group command_groups[];
 extern const struct command domain_commands[];
 extern const struct command definition_commands[];
 extern const struct command host_commands[];
+extern const struct command resource_commands[];
+extern const struct command pool_commands[];
 
 /*
  * The command that `name` means: its name, an xl name of it, or the beginning of a single one. NULL after saying on

@@ -34,7 +34,8 @@ _domus()
     help)
         COMPREPLY=($(compgen -W "$(_domus_words | awk '/^  [a-z]/ { print $1 }')" -- "$current"))
         ;;
-    list | console | pause | unpause | shutdown | reboot | destroy | rename | domid)
+    list | console | pause | unpause | shutdown | reboot | destroy | rename | domid | mem-set | mem-max | vcpu-set | vcpu-list | \
+        vcpu-pin | cpupool-migrate)
         COMPREPLY=($(compgen -W "$(_domus_domains)" -- "$current"))
         ;;
     esac

@@ -22,6 +22,7 @@ static const struct {
     const char *alias, *name;
 } aliases[] = {
     { "vm-list", "list" },
+    { "sched-credit", "sched" },
 };
 
 #define NAMES_MAX 128
@@ -131,7 +132,7 @@ void print_help(const struct command *command)
     for (const struct command_group *group = command_groups; group->title; group++) {
         printf("\n%s:\n", group->title);
         for (command = group->commands; command->name; command++)
-            printf("  %-16s  %s\n", command->name, command->summary);
+            printf("  %-19s  %s\n", command->name, command->summary);
     }
     printf("\nA command may be shortened as long as it is clear which is meant, and xl's names are understood.\n"
            "Each takes --help and --json. See domus(1), domus.cfg(5).\n");

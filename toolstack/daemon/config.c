@@ -232,7 +232,7 @@ static bool absolute_path(const char *key, const char *path, struct failure *fai
 static bool check_sizes(struct config *config, json_int_t memory, json_int_t max_memory, int vcpus, int max_vcpus,
                         struct failure *failure)
 {
-    const json_int_t most = 16LL << 20; /* 16 TiB in MiB */
+    const json_int_t most = CONFIG_MEMORY_MAX_KIB >> 10;
 
     if (memory < 1 || memory > most)
         return refuse(failure, "give memory in MiB, for example 256", "memory=%" JSON_INTEGER_FORMAT " makes no sense",

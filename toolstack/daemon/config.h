@@ -14,6 +14,7 @@
 
 #define NAME_LENGTH_MAX 63
 #define VCPUS_MAX 128
+#define CONFIG_MEMORY_MAX_KIB (16ULL << 30)
 #define DEFAULT_BRIDGE "xenbr0"
 
 enum end_action {

@@ -67,6 +67,8 @@ void domain_free(struct domain *domain)
     devices_free(domain->devices);
     if (domain->timer)
         event_free(domain->timer);
+    if (domain->room_timer)
+        event_free(domain->room_timer);
     waiters_tell(&domain->ended, NULL);
     config_free(domain->config);
     json_decref(domain->object);

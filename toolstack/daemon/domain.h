@@ -64,7 +64,7 @@ struct domain {
     enum end_action after_dump;
     json_t *next; /* the configuration for when it is made again, or NULL: the same */
     struct child *child; /* builder or reaper at work */
-    struct event *timer;
+    struct event *timer, *room_timer;
     struct waiters made, ended;
     void (*progress)(void *context, const char *step);
     void *progress_context;

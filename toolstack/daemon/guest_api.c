@@ -15,6 +15,7 @@
 #include "lib/alloc.h"
 #include "lib/hypercall.h"
 #include "lifecycle.h"
+#include "memory.h"
 #include "session.h"
 
 static void refuse(struct session *session, const char *what, const char *why, const char *remedy)
@@ -163,7 +164,7 @@ static void op_check(struct session *session, json_t *request)
     failure_what(&failure, "domain %s could not be created", config->name);
     if (config_check_host(config, &failure) &&
         (exists || (host_name_free(config->name, &failure) && !domain_conflict(config, &failure) &&
-                    host_memory_enough(config, &failure))))
+                    memory_enough(config, &failure))))
         session_send(session, json_pack("{s:b, s:s, s:b}", "ok", 1, "name", config->name, "exists", exists));
     else
         session_fail(session, &failure);

@@ -14,10 +14,6 @@
 #include "guest_store.h"
 #include "lib/alloc.h"
 
-/* What the hypervisor needs for a domain besides the guest's memory. */
-#define OVERHEAD_KIB 2048
-#define OVERHEAD_VCPU_KIB 64
-
 static const char *const shutdown_reasons[] = {
     [SHUTDOWN_poweroff] = "poweroff", [SHUTDOWN_reboot] = "reboot", [SHUTDOWN_suspend] = "suspend",
     [SHUTDOWN_crash] = "crash", [SHUTDOWN_watchdog] = "watchdog", [SHUTDOWN_soft_reset] = "soft reset",
@@ -52,8 +48,7 @@ const char *host_shutdown_reason(unsigned int reason)
     return shutdown_reasons[reason];
 }
 
-/* The name of a domain, by the daemon's own record or by its node in the store. */
-static const char *name_of(int domid)
+const char *host_domain_name(int domid)
 {
     struct domain *domain = domain_by_id(domid);
 
@@ -79,49 +74,6 @@ bool host_name_free(const char *name, struct failure *failure)
     return unused;
 }
 
-/* "Domain-0 holds 1024 MiB, demo holds 256 MiB": the largest holders of memory. */
-static void describe_holders(char *text, size_t size)
-{
-    struct domain_set set;
-    size_t length = 0;
-
-    text[0] = '\0';
-    domain_set_read(&set);
-    for (int shown = 0; shown < 4; shown++) {
-        struct xen_domctl_getdomaininfo *largest = NULL;
-
-        for (int i = 0; i < set.count; i++)
-            if (set.list[i].tot_pages && (!largest || set.list[i].tot_pages > largest->tot_pages))
-                largest = &set.list[i];
-        if (!largest || length >= size)
-            break;
-        length += snprintf(text + length, size - length, "%s%s holds %llu MiB", shown ? ", " : "",
-                           name_of(largest->domain), (unsigned long long)largest->tot_pages >> 8);
-        largest->tot_pages = 0;
-    }
-    domain_set_free(&set);
-}
-
-bool host_memory_enough(const struct config *config, struct failure *failure)
-{
-    struct xen_sysctl_physinfo info;
-    uint64_t overhead = OVERHEAD_KIB + OVERHEAD_VCPU_KIB * config->max_vcpus;
-    uint64_t need = config->memory_kib + overhead, free_kib;
-    char holders[400];
-
-    if (hv_physinfo(&info))
-        return true; /* the builder will find out */
-    free_kib = info.free_pages > info.outstanding_pages ? (info.free_pages - info.outstanding_pages) << 2 : 0;
-    if (need <= free_kib)
-        return true;
-    describe_holders(holders, sizeof(holders));
-    failure_why(failure, "it needs %llu MiB and %llu MiB are free; %s", (unsigned long long)(need + 1023) >> 10,
-                (unsigned long long)free_kib >> 10, holders);
-    failure_remedy(failure, "give it memory=%llu or less, end another domain, or give dom0 less (dom0_mem= of the "
-                            "hypervisor)", (unsigned long long)(free_kib > overhead ? free_kib - overhead : 0) >> 10);
-    return false;
-}
-
 /* --- finding ----------------------------------------------------------------------------------------------------- */
 
 /* A number written out; -1 if `text` is something else. */
@@ -144,7 +96,7 @@ static int find_by_name(const char *name)
 
     domain_set_read(&set);
     for (int i = 0; i < set.count && domid < 0; i++)
-        if (!strcmp(name_of(set.list[i].domain), name))
+        if (!strcmp(host_domain_name(set.list[i].domain), name))
             domid = set.list[i].domain;
     domain_set_free(&set);
     return domid;
@@ -219,7 +171,7 @@ static json_t *describe(const struct xen_domctl_getdomaininfo *info)
             host_shutdown_reason(info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask));
     host_format_uuid(info->handle, uuid);
     object = json_pack("{s:i, s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:o, s:I, s:b}", "domid", (int)info->domain, "name",
-                       name_of(info->domain), "uuid", uuid, "memory_kib", (json_int_t)info->tot_pages << 2,
+                       host_domain_name(info->domain), "uuid", uuid, "memory_kib", (json_int_t)info->tot_pages << 2,
                        "max_memory_kib", (json_int_t)info->max_pages << 2, "vcpus", (int)info->nr_online_vcpus,
                        "max_vcpus", (int)(info->max_vcpu_id + 1), "state",
                        state_name(info, domain), "shutdown_reason", reason, "cpu_time_ns", (json_int_t)info->cpu_time,

@@ -28,8 +28,8 @@ const char *host_shutdown_reason(unsigned int reason);
 /* False, with *failure set, if a domain that others made has the name. */
 bool host_name_free(const char *name, struct failure *failure);
 
-/* False, with *failure saying who holds the memory, if the domain would not fit. */
-bool host_memory_enough(const struct config *config, struct failure *failure);
+/* The name of a domain, by the daemon's own record or by its node in the store; "" if it has none. */
+const char *host_domain_name(int domid);
 
 /*
  * The number of the domain that a request means: a name, a number, or the digits of one. -1 with *failure set if

@@ -21,10 +21,13 @@
 #include "lib/alloc.h"
 #include "lib/hypercall.h"
 #include "lib/log.h"
+#include "memory.h"
 #include "store_io.h"
 
 #define GONE_POLL_MS 20
 #define GONE_TIMEOUT_S 30
+#define ROOM_POLL_MS 50
+#define ROOM_TIMEOUT_S 60
 
 static void build(struct domain *domain);
 
@@ -166,6 +169,8 @@ void lifecycle_take_down(struct domain *domain, enum domain_state state)
 {
     domain->state = state;
     domain_save(domain);
+    if (domain->room_timer)
+        evtimer_del(domain->room_timer);
     if (domain->child) {
         /* The builder; on_built goes on from here when it has ended. */
         child_terminate(domain->child);
@@ -335,6 +340,7 @@ static void on_built(void *context, int status, const char *output)
         undo(domain, &failure);
         return;
     }
+    memory_enforce(domain);
     domain_save(domain);
     connect_domain(domain);
 }
@@ -371,14 +377,11 @@ static char *builder_spec(const struct config *config)
     return text ? text : xstrdup("");
 }
 
-static void build(struct domain *domain)
+static void start_builder(struct domain *domain)
 {
     char *path = builder_path(), *spec = builder_spec(domain->config);
     char *argv[] = { path, NULL };
 
-    domain->state = DOMAIN_BUILDING;
-    domain->domid = -1;
-    domain_save(domain);
     report_progress(domain, "building memory");
     domain->child = child_start(argv, spec, true, on_built, domain);
     free(path);
@@ -392,6 +395,46 @@ static void build(struct domain *domain)
     }
 }
 
+/* Build once there is room, for which dom0 may have to give up memory first. */
+static void on_room_poll(int fd, short what, void *context)
+{
+    static const struct timeval interval = { .tv_usec = ROOM_POLL_MS * 1000 };
+    struct failure failure = { .what = "" };
+    struct domain *domain = context;
+
+    (void)fd;
+    (void)what;
+    switch (memory_make_room(domain, &failure)) {
+    case ROOM_NOW:
+        start_builder(domain);
+        return;
+    case ROOM_SOON:
+        if (++domain->polls < ROOM_TIMEOUT_S * 1000 / ROOM_POLL_MS) {
+            if (!domain->room_timer) {
+                report_progress(domain, "waiting for dom0 to give up memory");
+                domain->room_timer = evtimer_new(main_loop, on_room_poll, domain);
+            }
+            evtimer_add(domain->room_timer, &interval);
+            return;
+        }
+        failure_why(&failure, "dom0 does not give up the memory that it is asked for");
+        failure_remedy(&failure, "see who uses memory in dom0, or start the host with dom0_mem= of the hypervisor");
+        break;
+    case ROOM_NEVER:
+        break;
+    }
+    undo(domain, &failure);
+}
+
+static void build(struct domain *domain)
+{
+    domain->state = DOMAIN_BUILDING;
+    domain->domid = -1;
+    domain->polls = 0;
+    domain_save(domain);
+    on_room_poll(-1, 0, domain);
+}
+
 bool lifecycle_create(json_t *object, const struct creation *creation, struct failure *failure)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
@@ -403,7 +446,7 @@ bool lifecycle_create(json_t *object, const struct creation *creation, struct fa
     if (!config)
         return false;
     if (!host_name_free(config->name, failure) || domain_conflict(config, failure) ||
-        !config_check_host(config, failure) || !host_memory_enough(config, failure)) {
+        !config_check_host(config, failure) || !memory_enough(config, failure)) {
         config_free(config);
         return false;
     }

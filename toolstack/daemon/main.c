@@ -25,6 +25,7 @@
 #include "lib/hypercall.h"
 #include "lib/log.h"
 #include "lifecycle.h"
+#include "memory.h"
 #include "ports.h"
 #include "store_io.h"
 
@@ -35,10 +36,12 @@
 struct event_base *main_loop;
 
 static const char usage[] =
-    "usage: domusd [-d] [-v]\n"
+    "usage: domusd [-d] [-v] [-a auto|on|off]\n"
     "Serves the store, the consoles and the life of all domains of this host.\n"
     "  -d, --daemon    go to the background once ready; log to " LOG_FILE "\n"
     "  -v, --verbose   log more\n"
+    "  -a, --autoballoon auto|on|off\n"
+    "                  whether dom0 gives up memory for new domains (auto: unless the hypervisor has dom0_mem=)\n"
     "  -V, --version   say which version this is\n";
 
 /* --- before the loop --------------------------------------------------------------------------------------------- */
@@ -241,17 +244,33 @@ static int go_background(void)
     return ready[1];
 }
 
+static bool parse_autoballoon(const char *word)
+{
+    static const char *const words[] = {
+        [AUTOBALLOON_AUTO] = "auto", [AUTOBALLOON_ON] = "on", [AUTOBALLOON_OFF] = "off",
+    };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (!strcmp(words[i], word)) {
+            memory_autoballoon = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
         { "daemon", no_argument, NULL, 'd' },  { "verbose", no_argument, NULL, 'v' },
         { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
-        { "reap", required_argument, NULL, 'r' }, { "dump", required_argument, NULL, 'D' }, { NULL, 0, NULL, 0 },
+        { "reap", required_argument, NULL, 'r' }, { "dump", required_argument, NULL, 'D' },
+        { "autoballoon", required_argument, NULL, 'a' }, { NULL, 0, NULL, 0 },
     };
     bool background = false;
     int option, ready = -1;
 
-    while ((option = getopt_long(argc, argv, "dvVh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "dvVha:", options, NULL)) != -1) {
         switch (option) {
         case 'd':
             background = true;
@@ -267,6 +286,12 @@ int main(int argc, char **argv)
             return 0;
         case 'D':
             return optind < argc ? core_dump_main(strtoul(optarg, NULL, 10), argv[optind]) : 2;
+        case 'a':
+            if (!parse_autoballoon(optarg)) {
+                fputs(usage, stderr);
+                return 2;
+            }
+            break;
         case 'r':
             return lifecycle_reap(strtoul(optarg, NULL, 10));
         default:

@@ -40,6 +40,7 @@ struct operation {
 
 extern const struct operation life_operations[];
 extern const struct operation guest_operations[];
+extern const struct operation resource_operations[];
 
 /* For listener_open: serve a new connection. */
 void session_open(int fd, void *context);

@@ -33,3 +33,16 @@ wait_for() {
 
 # Pages of the machine that belong to nobody.
 free_pages() { domus info | sed -n 's/^free_pages *: *//p'; }
+
+# guest NAME COMMAND: has the guest's shell run it; what it prints is in /tmp/guest-said.
+mark=0
+guest() {
+    mark=$((mark + 1))
+    # Typed text is echoed: the words that end the output must look different there.
+    printf '%s; echo END"-"%s\n' "$2" $mark > /tmp/typed
+    domus console -r 0 "$1" < /tmp/typed > /tmp/guest-said.new 2>&1 &
+    viewer=$!
+    wait_until 60 grep -q "^END-$mark" /tmp/guest-said.new || fail "the guest does not run '$2': $(cat /tmp/guest-said.new)"
+    kill $viewer
+    tr -d '\r' < /tmp/guest-said.new > /tmp/guest-said
+}
