@@ -293,6 +293,21 @@ static int optional_number(const json_t *request, const char *key, int max)
                ? (int)json_integer_value(number) : -2;
 }
 
+/* What is set (not negative) also holds for the domain's next start. */
+static void remember_scheduling(struct domain *domain, int weight, int cap)
+{
+    if (weight >= 0) {
+        domain->config->cpu_weight = weight;
+        json_object_set_new(domain->object, "cpu_weight", json_integer(weight));
+    }
+    if (cap >= 0) {
+        domain->config->cap = cap;
+        json_object_set_new(domain->object, "cap", json_integer(cap));
+    }
+    if (weight >= 0 || cap >= 0)
+        domain_save(domain);
+}
+
 /* Weight and cap of one domain or of all. */
 static void op_sched(struct session *session, json_t *request)
 {
@@ -314,6 +329,8 @@ static void op_sched(struct session *session, json_t *request)
     }
     if (weight >= 0 || cap >= 0)
         rc = hv_domain_sched_adjust(subject.domid, weight, cap);
+    if (rc == 0 && subject.domain)
+        remember_scheduling(subject.domain, weight, cap);
     if (rc == -EINVAL) {
         failure_why(&failure, "a cap is in percent of one CPU, at most 100 for each virtual CPU that it has");
         failure_remedy(&failure, "give less, or 0 for none");
