@@ -71,6 +71,12 @@ extern const struct command pool_commands[];
  */
 const struct command *find_command(const char *name);
 
+/*
+ * Take the options of invocation->command off argv, whose first element is the command; the rest become its arguments.
+ * Returns -1, or the status to exit with: help was asked for, or usage was wrong.
+ */
+int parse_options(struct invocation *invocation, int argc, char **argv);
+
 /* The value of an option, "" for one without values, NULL if it was not given. */
 const char *option_value(const struct invocation *invocation, char letter);
 

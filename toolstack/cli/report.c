@@ -3,7 +3,6 @@
  * Prints results and errors, in words or as JSON.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "cli/cli.h"
 
@@ -33,20 +32,5 @@ int report_reply(const struct invocation *invocation, json_t *reply, const struc
     if (invocation->json)
         return report_json(reply);
     json_decref(reply);
-    return STATUS_OK;
-}
-
-int option_number(const struct invocation *invocation, char letter, long min, long max, long *value)
-{
-    const char *text = option_value(invocation, letter);
-    char *end;
-    long number;
-
-    if (!text)
-        return STATUS_OK;
-    number = strtol(text, &end, 10);
-    if (end == text || *end || number < min || number > max)
-        return usage_error(invocation->command, "-%c wants a number from %ld to %ld, not `%s'", letter, min, max, text);
-    *value = number;
     return STATUS_OK;
 }
