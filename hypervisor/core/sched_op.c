@@ -5,6 +5,7 @@
  * Blocking cannot lose an event: the vCPU sets its flag and then looks for events, the sender sets
  * the event and then looks at the flag, both with full barriers between.
  */
+#include <domus/arch.h>
 #include <domus/event.h>
 #include <domus/guest_access.h>
 #include <domus/hypercall.h>
@@ -37,12 +38,18 @@ void vcpu_unblock(struct vcpu *v)
     vcpu_wake(v);
 }
 
+/* To be asked after VPF_BLOCKED is set. */
+static bool must_stay_awake(const struct vcpu *v)
+{
+    return vcpu_events_pending(v) || arch_vcpu_interrupted(v);
+}
+
 void vcpu_block(void)
 {
     struct vcpu *v = current;
 
     set_bit(VPF_BLOCKED, &v->pause_flags);
-    if (vcpu_events_pending(v))
+    if (must_stay_awake(v))
         clear_bit(VPF_BLOCKED, &v->pause_flags);
     else
         raise_softirq(SCHEDULE_SOFTIRQ);
@@ -104,7 +111,7 @@ static long do_poll(const struct sched_poll *poll)
     set_bit(VPF_POLLING, &v->pause_flags);
     set_bit(VPF_BLOCKED, &v->pause_flags);
 
-    rc = vcpu_events_pending(v) ? 1 : look_at_ports(d, poll, &port);
+    rc = must_stay_awake(v) ? 1 : look_at_ports(d, poll, &port);
     if (rc) {
         end_poll(v);
         clear_bit(VPF_BLOCKED, &v->pause_flags);

@@ -18,7 +18,7 @@ DEFINE_RWLOCK(domlist_lock, RANK_DOMLIST);
 
 struct domain *sim_domain[SIM_MAX_DOMAINS];
 unsigned int sim_nr_domains;
-bool sim_port_pending;
+bool sim_port_pending, sim_interrupted;
 
 /* ---- Domains ---- */
 
@@ -169,6 +169,11 @@ void evtchn_move_pirqs(struct vcpu *v __unused)
 bool vcpu_events_pending(const struct vcpu *v __unused)
 {
     return false;
+}
+
+bool arch_vcpu_interrupted(const struct vcpu *v __unused)
+{
+    return sim_interrupted;
 }
 
 void vcpu_periodic_tick(struct vcpu *v __unused)

@@ -266,7 +266,7 @@ iret_hypercall_iretq:
         jmp  ret_to_guest
 
 iret_leaves_nmi:
-        lock andl $~(ASYNC_NMI_MASKED | ASYNC_MCE_MASKED), VCPU_async_state(%r11)
+        lock andl $~ASYNC_NMI_MASKED, VCPU_async_state(%r11)
         jmp  iret_read
 
 iret_frame_fault:

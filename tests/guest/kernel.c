@@ -6,10 +6,10 @@ struct start_info *start_info;
 struct shared_info *shared_info;
 unsigned long *p2m;
 struct trap_record last_trap;
-volatile unsigned int event_count;
+volatile unsigned int event_count, nmi_count;
 
 extern uint64_t guarded_sp;
-extern char hypercall_page[], event_entry[], failsafe_entry[], syscall_entry[], guarded_return[];
+extern char hypercall_page[], event_entry[], failsafe_entry[], syscall_entry[], nmi_entry[], guarded_return[];
 long guarded_call(void (*fn)(unsigned long, unsigned long), unsigned long a, unsigned long b);
 void trap_handler(struct trap_frame *frame);
 void test_main(struct start_info *si);
@@ -165,6 +165,10 @@ static void stop(int status)
 
 void trap_handler(struct trap_frame *frame)
 {
+    if (frame->vector == TRAP_NMI) {
+        nmi_count++;
+        return;
+    }
     /* Entry masked events; going on elsewhere than by iret must open them again. */
     shared_info->vcpu_info[0].evtchn_upcall_mask = 0;
     if (frame->vector == TRAP_EVENT) {
@@ -232,6 +236,13 @@ int run_user_with_flags(unsigned long rip, uint64_t rflags)
         return TRAP_NONE;
     have_user_tables = true;
     return guarded(iret_to, (unsigned long)&frame, 0);
+}
+
+long count_nmis(void)
+{
+    struct callback_register nmi = { .type = CALLBACKTYPE_nmi, .address = (unsigned long)nmi_entry };
+
+    return HCALL(callback_op, CALLBACKOP_register, &nmi, 0, 0, 0);
 }
 
 static void init_traps(void)

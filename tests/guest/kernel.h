@@ -96,6 +96,7 @@ struct trap_frame {
 #define TRAP_EVENT 32
 #define TRAP_FAILSAFE 33
 #define TRAP_SYSCALL 34
+#define TRAP_NMI 35
 struct trap_record {
     int vector;
     uint64_t error_code, cr2, rip, rsp, rflags, cs;
@@ -105,7 +106,9 @@ struct trap_record {
 extern struct trap_record last_trap;
 /* Runs fn(a, b); returns the vector of the trap that ended it, or TRAP_NONE. */
 int guarded(void (*fn)(unsigned long, unsigned long), unsigned long a, unsigned long b);
-extern volatile unsigned int event_count;
+extern volatile unsigned int event_count, nmi_count;
+/* Makes nmi_count count the NMIs of the vCPU that calls it. */
+long count_nmis(void);
 extern const unsigned long trap_stubs[];        /* by vector: where the trap table points */
 
 /* Ready-made accesses for guarded(). */

@@ -115,6 +115,15 @@ failsafe_entry:
         pushq $33
         jmp  trap_common
 
+/* An NMI: counted. */
+        .globl nmi_entry
+nmi_entry:
+        pop  %rcx
+        pop  %r11
+        pushq $0
+        pushq $35
+        jmp  trap_common
+
 /* A system call of code that runs as user: ends user_run() with 34. */
         .globl syscall_entry
 syscall_entry:

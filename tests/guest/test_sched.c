@@ -191,6 +191,36 @@ static void time_areas(void)
     check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, UNMAPPED, 0, 0), -XEN_EFAULT);
 }
 
+/* ---- NMIs ---- */
+
+/* An NMI that comes before its vCPU sleeps keeps it awake: both calls are served before the way out, where it is delivered. */
+static void nmi_before_sleep(void)
+{
+    unsigned int port = bind(EVTCHNOP_bind_ipi, 0, 0);
+    struct sched_poll p = { .nr_ports = 1 };
+    struct multicall_entry calls[2][2] = {
+        { { .op = __HYPERVISOR_vcpu_op, .args = { VCPUOP_send_nmi, 0, 0 } },
+          { .op = __HYPERVISOR_sched_op, .args = { SCHEDOP_block, 0 } } },
+        { { .op = __HYPERVISOR_vcpu_op, .args = { VCPUOP_send_nmi, 0, 0 } },
+          { .op = __HYPERVISOR_sched_op, .args = { SCHEDOP_poll, (unsigned long)&p } } },
+    };
+
+    check_eq(count_nmis(), 0);
+    nmi_count = 0;
+    check_eq(HCALL(vcpu_op, VCPUOP_send_nmi, 0, 0, 0, 0), 0);
+    check_eq(nmi_count, 1);
+    check_eq(HCALL(vcpu_op, VCPUOP_send_nmi, 0, 0, 0, 0), 0);
+    check_eq(nmi_count, 2);
+    test_and_clear(port);
+    set_xen_guest_handle(p.ports, &port);
+    /* Xen sleeps on. */
+    for (unsigned int i = 0; i < ARRAY_SIZE(calls) && on_domus(); i++) {
+        nmi_count = 0;
+        check_eq(HCALL(multicall, calls[i], 2, 0, 0, 0), 0);
+        check_eq(nmi_count, 1);
+    }
+}
+
 /* ---- A second vCPU ---- */
 
 static char second_stack[8192] __attribute__((aligned(16)));
@@ -201,6 +231,7 @@ static void second_main(void)
 {
     struct evtchn_send send = { answer_port };
 
+    count_nmis();
     second_state = 1;
     for (;;) {
         if (poll(ipi_port, 0) != 0)
@@ -307,6 +338,15 @@ static void second_vcpu(void)
     check_eq(HCALL(vcpu_op, VCPUOP_get_runstate_info, 1, &info, 0, 0), 0);
     check(info.time[RUNSTATE_blocked] > 0);
     check_eq(HCALL(vcpu_op, VCPUOP_send_nmi, 1000, 0, 0, 0), -XEN_ENOENT);
+
+    /* An NMI wakes it, wherever it is between two polls. */
+    for (unsigned int i = 1; i <= 50; i++) {
+        nmi_count = 0;
+        check_eq(HCALL(vcpu_op, VCPUOP_send_nmi, 1, 0, 0, 0), 0);
+        for (uint64_t end = system_time() + 5000 * NS_PER_MS; !nmi_count && system_time() < end;)
+            HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+        check_eq(nmi_count, 1);
+    }
     check_eq(HCALL(vcpu_op, VCPUOP_down, 1, 0, 0, 0), 0);
     check_eq(HCALL(vcpu_op, VCPUOP_is_up, 1, 0, 0, 0), 0);
     /* Down: events stay where they are. */
@@ -346,4 +386,4 @@ static void vcpu_info_areas(void)
 
 TESTS({ "arguments", arguments }, { "polls", polls }, { "timers", one_shot_timer },
       { "arguments of vcpu_op", vcpu_arguments }, { "run states", runstates }, { "time areas", time_areas },
-      { "hostile contexts", hostile_contexts }, { "second vCPU", second_vcpu }, { "vcpu_info areas", vcpu_info_areas });
+      { "NMI before sleep", nmi_before_sleep }, { "hostile contexts", hostile_contexts }, { "second vCPU", second_vcpu }, { "vcpu_info areas", vcpu_info_areas });

@@ -312,6 +312,12 @@ static void poll_waits_for_its_ports(void **state)
     assert_int_equal(atomic_read(&d->nr_polling), 0);
 
     sim_port_pending = false;
+    sim_interrupted = true;
+    assert_int_equal(poll(v, ports, 1, 0), 0);
+    assert_true(v->is_running);
+    assert_int_equal(atomic_read(&d->nr_polling), 0);
+
+    sim_interrupted = false;
     assert_int_equal(poll(v, ports, 1, 0), 0);
     assert_false(v->is_running);
     sched_poll_notify(d, 4);

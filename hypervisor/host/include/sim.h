@@ -42,5 +42,7 @@ extern unsigned int sim_nr_domains;
 #define SIM_PORTS 10
 #define SIM_PORT  3
 extern bool sim_port_pending;
+/* What arch_vcpu_interrupted() says of every vCPU. */
+extern bool sim_interrupted;
 
 #endif

@@ -36,6 +36,8 @@ void sync_vcpu_execstate(struct vcpu *v);
 /* v runs elsewhere or here and has something new to look at: events, pause, softirq. */
 void vcpu_kick(struct vcpu *v);
 void smp_send_event_check(unsigned int cpu);            /* makes CPU look at its softirqs */
+/* Something other than an event waits for v and ends its sleep, such as an NMI. Who makes it so calls vcpu_unblock() after. */
+bool arch_vcpu_interrupted(const struct vcpu *v);
 void arch_cpu_idle(void);                               /* waits for an interrupt; called with IRQs off, returns with them on */
 void idle_loop(void) __attribute__((noreturn));         /* core/sched.c */
 

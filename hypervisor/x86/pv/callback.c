@@ -171,6 +171,16 @@ void pv_inject_sw_interrupt(unsigned int vector, unsigned int insn_length)
     bounce_trap(v, vector, FRAME_PLAIN, 0);
 }
 
+static bool nmi_deliverable(const struct vcpu *v)
+{
+    return (READ_ONCE(v->arch.async) & (ASYNC_NMI_PENDING | ASYNC_NMI_MASKED)) == ASYNC_NMI_PENDING;
+}
+
+bool arch_vcpu_interrupted(const struct vcpu *v)
+{
+    return nmi_deliverable(v);
+}
+
 void pv_send_nmi(struct vcpu *v)
 {
     __atomic_fetch_or(&v->arch.async, ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
@@ -232,31 +242,21 @@ void pv_deliver_event(struct cpu_user_regs *regs)
     bounce(v, &b);
 }
 
-/* An NMI or a machine check is pending or being handled. Returns true if the frame has changed. */
+/* An NMI is pending or being handled. Returns true if the frame may have changed. */
 bool pv_deliver_async(struct cpu_user_regs *regs)
 {
     struct vcpu *v = current;
+    struct bounce b = { .address = v->arch.nmi_callback, .mask_events = true };
 
     (void)regs;
-    if ((v->arch.async & (ASYNC_NMI_PENDING | ASYNC_NMI_MASKED)) == ASYNC_NMI_PENDING) {
-        struct bounce b = { .address = v->arch.nmi_callback, .mask_events = true };
-
-        __atomic_fetch_and(&v->arch.async, ~ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
-        if (b.address == 0)
-            return true;
-        __atomic_fetch_or(&v->arch.async, ASYNC_NMI_MASKED, __ATOMIC_SEQ_CST);
-        bounce(v, &b);
+    if (!nmi_deliverable(v))
+        return false;
+    __atomic_fetch_and(&v->arch.async, ~ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
+    if (b.address == 0)
         return true;
-    }
-    if ((v->arch.async & (ASYNC_MCE_PENDING | ASYNC_MCE_MASKED)) == ASYNC_MCE_PENDING) {
-        __atomic_fetch_and(&v->arch.async, ~ASYNC_MCE_PENDING, __ATOMIC_SEQ_CST);
-        if (v->arch.trap[X86_EXC_MC].address == 0)
-            return true;
-        __atomic_fetch_or(&v->arch.async, ASYNC_MCE_MASKED, __ATOMIC_SEQ_CST);
-        bounce_trap(v, X86_EXC_MC, FRAME_PLAIN, 0);
-        return true;
-    }
-    return false;
+    __atomic_fetch_or(&v->arch.async, ASYNC_NMI_MASKED, __ATOMIC_SEQ_CST);
+    bounce(v, &b);
+    return true;
 }
 
 void pv_bounce_stack_fault(void)

@@ -74,7 +74,7 @@ struct arch_vcpu {
     struct xsave_area *xsave;
     u64 xcr0, xcr0_accum;
 
-    unsigned int async;              /* ASYNC_*: NMI and machine-check delivery; atomic bit operations */
+    unsigned int async;              /* ASYNC_*: delivery of NMIs; atomic bit operations */
 
     /* Arguments of a hypercall that was preempted inside a multicall: pv/hypercall.c. */
     unsigned long continuation_args[6];

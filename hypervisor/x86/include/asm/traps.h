@@ -23,9 +23,7 @@
 
 /* arch_vcpu.async: pending until delivered; masked from then until the guest's iret. */
 #define ASYNC_NMI_PENDING 0x1
-#define ASYNC_MCE_PENDING 0x2
-#define ASYNC_NMI_MASKED  0x4
-#define ASYNC_MCE_MASKED  0x8
+#define ASYNC_NMI_MASKED  0x2
 
 #ifndef __ASSEMBLY__
 
