@@ -156,7 +156,6 @@ void vcpu_sleep_sync(struct vcpu *v)
     while (!vcpu_runnable(v) && READ_ONCE(v->is_running))
         cpu_relax();
     smp_rmb();
-    sync_vcpu_execstate(v);
 }
 
 void sched_unpark(struct vcpu *v)

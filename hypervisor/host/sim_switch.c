@@ -22,11 +22,6 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
     context_saved(prev);
 }
 
-void sync_vcpu_execstate(struct vcpu *v)
-{
-    BUG_ON(v->is_running);
-}
-
 void arch_cpu_idle(void)
 {
 }

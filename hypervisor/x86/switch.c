@@ -112,13 +112,6 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
     reset_stack_and_jump(ret_to_guest);
 }
 
-/* A vCPU that has left its CPU is saved at once, so there is nothing to fetch back. */
-void sync_vcpu_execstate(struct vcpu *v)
-{
-    ASSERT(v == current || !v->is_running);
-    (void)v;
-}
-
 void vcpu_kick(struct vcpu *v)
 {
     unsigned int cpu = READ_ONCE(v->processor);

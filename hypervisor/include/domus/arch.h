@@ -28,11 +28,9 @@ void arch_dump_domain(struct domain *d);
 void arch_domain_shutdown(struct domain *d);
 
 /* Scheduling: x86/switch.c. context_switch runs with interrupts off and does not return to its
- * caller on x86: it ends on next's way out to the guest, or in the idle loop. Before it leaves prev's
- * state behind it calls context_saved(prev) (core/sched.c). */
+ * caller on x86: it ends on next's way out to the guest, or in the idle loop. When all of prev's state is
+ * in memory it calls context_saved(prev) (core/sched.c). */
 void context_switch(struct vcpu *prev, struct vcpu *next);
-/* Makes sure v's registers are in v->arch, v is descheduled. */
-void sync_vcpu_execstate(struct vcpu *v);
 /* v runs elsewhere or here and has something new to look at: events, pause, softirq. */
 void vcpu_kick(struct vcpu *v);
 void smp_send_event_check(unsigned int cpu);            /* makes CPU look at its softirqs */
