@@ -36,12 +36,14 @@
 struct event_base *main_loop;
 
 static const char usage[] =
-    "usage: domusd [-d] [-v] [-a auto|on|off]\n"
+    "usage: domusd [-d] [-v] [-a auto|on|off] [-q NAME=NUMBER]...\n"
     "Serves the store, the consoles and the life of all domains of this host.\n"
     "  -d, --daemon    go to the background once ready; log to " LOG_FILE "\n"
     "  -v, --verbose   log more\n"
     "  -a, --autoballoon auto|on|off\n"
     "                  whether dom0 gives up memory for new domains (auto: unless the hypervisor has dom0_mem=)\n"
+    "  -q, --quota NAME=NUMBER\n"
+    "                  what the store lets each guest use (xenstore-control quota lists the names)\n"
     "  -V, --version   say which version this is\n";
 
 /* --- before the loop --------------------------------------------------------------------------------------------- */
@@ -265,15 +267,23 @@ int main(int argc, char **argv)
         { "daemon", no_argument, NULL, 'd' },  { "verbose", no_argument, NULL, 'v' },
         { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
         { "reap", required_argument, NULL, 'r' }, { "dump", required_argument, NULL, 'D' },
-        { "autoballoon", required_argument, NULL, 'a' }, { NULL, 0, NULL, 0 },
+        { "autoballoon", required_argument, NULL, 'a' }, { "quota", required_argument, NULL, 'q' },
+        { NULL, 0, NULL, 0 },
     };
     bool background = false;
     int option, ready = -1;
 
-    while ((option = getopt_long(argc, argv, "dvVha:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "dvVha:q:", options, NULL)) != -1) {
         switch (option) {
         case 'd':
             background = true;
+            break;
+        case 'q':
+            if (!store_io_quota(optarg)) {
+                fprintf(stderr, "domusd: %s: not NAME=NUMBER of a quota of the store (nodes=1000, watches=128...)\n",
+                        optarg);
+                return 2;
+            }
             break;
         case 'v':
             log_set_level(LOG_LEVEL_DEBUG);

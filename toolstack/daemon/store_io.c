@@ -5,6 +5,7 @@
 #include "store_io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -33,16 +34,39 @@ struct client {
 };
 
 struct store *the_store;
+static struct store_quota quota; /* as the command line has it */
+static bool quota_given;
 static struct event *flush_event;
 static bool flush_pending;
 static LIST_HEAD(client_list, client) flush_list = LIST_HEAD_INITIALIZER(flush_list);
 
 void store_io_flush_soon(void)
 {
+    static const struct timeval now = { 0 };
+
     if (flush_pending || !flush_event)
         return;
     flush_pending = true;
-    event_active(flush_event, EV_TIMEOUT, 0);
+    /*
+     * By a timer, since the loop looks at all that is ready before it comes to timers: a guest that always has another
+     * request cannot keep the daemon in here.
+     */
+    event_add(flush_event, &now);
+}
+
+bool store_io_quota(const char *setting)
+{
+    const char *equals = strchr(setting, '=');
+    char name[32];
+
+    if (!quota_given)
+        store_quota_defaults(&quota);
+    quota_given = true;
+    if (!equals || (size_t)(equals - setting) >= sizeof(name))
+        return false;
+    memcpy(name, setting, equals - setting);
+    name[equals - setting] = '\0';
+    return store_quota_set(&quota, name, equals + 1);
 }
 
 static void client_free(struct client *client)
@@ -200,6 +224,32 @@ static int on_release(void *context, uint16_t domid)
     return 0;
 }
 
+static int on_exists(void *context, uint16_t domid)
+{
+    struct xen_domctl_getdomaininfo info;
+
+    (void)context;
+    return hv_domain_info(domid, &info);
+}
+
+static int on_report(void *context, const char *path, const char *text, size_t length)
+{
+    int fd, rc = 0;
+
+    (void)context;
+    if (!path) {
+        log_info("store: %.*s", (int)length, text);
+        return 0;
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return -errno;
+    if (write(fd, text, length) < 0)
+        rc = -errno;
+    close(fd);
+    return rc;
+}
+
 static int on_resume(void *context, uint16_t domid)
 {
     (void)context;
@@ -276,12 +326,15 @@ static void restore_conn(void *context, struct store_conn *conn)
 int store_io_open(void)
 {
     static const struct store_ops ops = {
-        .introduce = on_introduce, .release = on_release, .resume = on_resume, .wake = on_wake, .dirty = on_dirty,
+        .introduce = on_introduce, .release = on_release, .exists = on_exists, .report = on_report,
+        .resume = on_resume, .wake = on_wake, .dirty = on_dirty,
     };
     int rc;
 
-    flush_event = event_new(main_loop, -1, 0, on_flush, NULL);
+    flush_event = evtimer_new(main_loop, on_flush, NULL);
     the_store = store_new(&ops, NULL, (uint64_t)time(NULL) << 24);
+    if (quota_given)
+        *store_quota(the_store) = quota;
     rc = store_file_open();
     if (rc) {
         log_error("store: its journal in " RUN_DIR " cannot be opened: %s", strerror(-rc));

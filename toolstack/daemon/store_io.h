@@ -8,12 +8,16 @@
 #ifndef DOMUSD_STORE_IO_H
 #define DOMUSD_STORE_IO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "domain_set.h"
 
 #define STORE_SOCKET_DIR "/run/xenstored"
 #define STORE_SOCKET STORE_SOCKET_DIR "/socket"
+
+/* Take "name=number" as the quota of each domain, before store_io_open; false if it is no such thing. */
+bool store_io_quota(const char *setting);
 
 /*
  * Make the_store from the journal, listen on the socket, connect dom0's kernel and the domains that the journal tells

@@ -31,6 +31,7 @@ struct ring {
     bool to_flush;
     bool stopped; /* broke the rules; waits for the client to reconnect */
     bool shutdown_told;
+    unsigned int stops; /* how often it was stopped */
     uint16_t domid;
     int port;
     struct store_conn *conn;
@@ -74,8 +75,11 @@ static void reconnect(struct ring *ring)
 
 static void stop(struct ring *ring, uint32_t error, const char *reason)
 {
-    log_warn("store: ring of domain %u stopped: %s", ring->domid, reason);
     ring->stopped = true;
+    ring->stops++;
+    /* A guest may do this again and again: tell of it ever more rarely. */
+    if ((ring->stops & (ring->stops - 1)) == 0)
+        log_warn("store: ring of domain %u stopped: %s (time %u)", ring->domid, reason, ring->stops);
     ring->page->error = error;
     port_notify(ring->port);
 }

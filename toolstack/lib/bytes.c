@@ -14,13 +14,14 @@ void bytes_append(struct bytes *bytes, const void *data, size_t length)
     if (bytes->capacity - bytes->end < length) {
         size_t kept = bytes_length(bytes);
 
-        if (bytes->start > 0) {
+        /* Moving is worth it only when it makes much room: else a long queue would be moved again and again. */
+        if (bytes->start > kept) {
             memmove(bytes->data, bytes->data + bytes->start, kept);
             bytes->start = 0;
             bytes->end = kept;
         }
-        if (bytes->capacity - kept < length) {
-            bytes->capacity = (kept + length) * 2;
+        if (bytes->capacity - bytes->end < length) {
+            bytes->capacity = bytes->start + (kept + length) * 2;
             bytes->data = xrealloc(bytes->data, bytes->capacity);
         }
     }

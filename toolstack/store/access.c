@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xen/xen.h>
+
 static uint8_t access_of(uint16_t domid, const struct perm *perms, unsigned int count)
 {
     if (perms[0].domid == domid)
@@ -67,8 +69,10 @@ int perm_parse(const char *text, struct perm *perm)
     if (!letter || text[1] < '0' || text[1] > '9')
         return -EINVAL;
     domid = strtoul(text + 1, &end, 10);
-    if (*end || domid > UINT16_MAX)
+    if (*end)
         return -EINVAL;
+    if (domid >= DOMID_FIRST_RESERVED)
+        return -ENOENT;
     perm->access = letter - letters; /* the letters stand in the order of the bits */
     perm->domid = domid;
     return 0;

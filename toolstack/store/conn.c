@@ -173,41 +173,48 @@ void conn_send(struct store_conn *conn, uint32_t type, uint32_t req_id, uint32_t
     wake(conn);
 }
 
-/* Handle the message at the front of conn->in, if it is whole. */
-static bool handle_one(struct store_conn *conn)
+/* How many bytes are still missing from the message at hand: from its header first. */
+static size_t missing(const struct store_conn *conn)
 {
     struct xsd_sockmsg header;
     size_t have = bytes_length(&conn->in);
-    char payload[XENSTORE_PAYLOAD_MAX + 1];
 
     if (have < sizeof(header))
-        return false;
+        return sizeof(header) - have;
     memcpy(&header, bytes_front(&conn->in), sizeof(header));
-    if (header.len > XENSTORE_PAYLOAD_MAX) {
-        conn_die(conn);
-        return false;
-    }
-    if (have < sizeof(header) + header.len)
-        return false;
+    return header.len > XENSTORE_PAYLOAD_MAX ? SIZE_MAX : sizeof(header) + header.len - have;
+}
+
+/* Handle the message that is whole in conn->in. */
+static void handle_one(struct store_conn *conn)
+{
+    char payload[XENSTORE_PAYLOAD_MAX + 1];
+    struct xsd_sockmsg header;
+
+    memcpy(&header, bytes_front(&conn->in), sizeof(header));
     memcpy(payload, bytes_front(&conn->in) + sizeof(header), header.len);
     payload[header.len] = '\0';
     bytes_drop(&conn->in, sizeof(header) + header.len);
     request_handle(conn, &header, payload);
-    return !conn->dead;
 }
 
 size_t store_conn_input(struct store_conn *conn, const void *data, size_t length)
 {
     size_t taken = 0;
 
-    /* Slices, so that the check for a client that does not read comes between its requests. */
+    /* One message at a time, so that a client that does not read its replies waits with its next request. */
     while (taken < length && !conn->dead && bytes_length(&conn->out) < OUTPUT_WAIT) {
-        size_t slice = length - taken < 1024 ? length - taken : 1024;
+        size_t part = missing(conn);
 
-        bytes_append(&conn->in, (const char *)data + taken, slice);
-        taken += slice;
-        while (handle_one(conn))
-            continue;
+        if (part > length - taken)
+            part = length - taken;
+        bytes_append(&conn->in, (const char *)data + taken, part);
+        taken += part;
+        part = missing(conn);
+        if (part == SIZE_MAX)
+            conn_die(conn);
+        else if (part == 0)
+            handle_one(conn);
     }
     conn->consumed += taken;
     if (taken)

@@ -30,6 +30,7 @@ enum record {
     RECORD_TRANSACTION,
     RECORD_TRANSACTION_END,
     RECORD_STRIP,
+    RECORD_QUOTA,
 };
 
 static uint64_t checksum(const uint8_t *data, size_t length)
@@ -112,16 +113,16 @@ void journal_reset(struct store_conn *conn)
         bytes_put_u16(out, conn->domid);
 }
 
-void journal_watch(struct store_conn *conn, const struct store_watch *watch, bool added)
+void journal_watch(struct store_conn *conn, const char *path, const char *token, size_t relative, bool added)
 {
     struct bytes *out = conn->socket ? NULL : begin(conn->store, added ? RECORD_WATCH : RECORD_UNWATCH);
 
     if (!out)
         return;
     bytes_put_u16(out, conn->domid);
-    bytes_put_string(out, watch->path);
-    bytes_put_string(out, watch->token);
-    bytes_put_u32(out, watch->relative);
+    bytes_put_string(out, path);
+    bytes_put_string(out, token);
+    bytes_put_u32(out, relative);
 }
 
 void journal_transaction(struct store_conn *conn, uint32_t id, bool started)
@@ -141,6 +142,17 @@ void journal_strip(struct store *store, uint16_t domid)
 
     if (out)
         bytes_put_u16(out, domid);
+}
+
+void journal_quota(struct store *store, enum quota_kind kind)
+{
+    struct bytes *out = begin(store, RECORD_QUOTA);
+
+    store->quota_set[kind] = true;
+    if (!out)
+        return;
+    bytes_put_string(out, quota_name(kind));
+    bytes_put_u32(out, store->quota.limit[kind]);
 }
 
 void journal_moved(struct store_conn *conn)
@@ -239,10 +251,13 @@ const void *store_snapshot(struct store *store, size_t *length)
         journal_conn(conn);
         put_io(conn, bytes_length(&conn->out));
         LIST_FOREACH(watch, &conn->watches, link)
-            journal_watch(conn, watch, true);
+            journal_watch(conn, watch->point->path, watch->token, watch->relative, true);
         LIST_FOREACH(tx, &conn->transactions, link)
             journal_transaction(conn, tx->id, true);
     }
+    for (int i = 0; i < QUOTA_COUNT; i++)
+        if (store->quota_set[i])
+            journal_quota(store, i);
     store->told_dirty = false;
     return take_batch(store, length);
 }
@@ -263,7 +278,7 @@ static void replay_op(struct store *store, struct reader *reader)
     const char *path = reader_string(reader);
     size_t length;
     const uint8_t *value = reader_blob(reader, &length);
-    unsigned int count = reader_u32(reader), created;
+    unsigned int count = reader_u32(reader);
     struct perm perms[STORE_PERMS_MAX];
     struct node *node;
 
@@ -287,11 +302,14 @@ static void replay_op(struct store *store, struct reader *reader)
             tree_remove(&store->main.root, path, store->generation);
         return;
     }
-    node = tree_make(&store->main.root, path, owner, store->generation, &created);
+    if (type == OP_PERMS) {
+        if (count > 0)
+            tree_set_perms(&store->main.root, path, perms, count, store->generation);
+        return;
+    }
+    node = tree_make(&store->main.root, path, owner, store->generation);
     if (type == OP_WRITE)
         node_set_value(node, value, length, store->generation);
-    else if (type == OP_PERMS && count > 0)
-        node_set_perms(node, perms, count, store->generation);
 }
 
 static void replay_conn(struct store *store, uint16_t domid, struct reader *reader)
@@ -383,6 +401,19 @@ static void replay_on_conn(struct store_conn *conn, enum record record, struct r
     }
 }
 
+static void replay_quota(struct store *store, struct reader *reader)
+{
+    const char *name = reader_string(reader);
+    uint32_t limit = reader_u32(reader);
+
+    for (int i = 0; i < QUOTA_COUNT; i++) {
+        if (!strcmp(quota_name(i), name)) {
+            store->quota.limit[i] = limit;
+            store->quota_set[i] = true;
+        }
+    }
+}
+
 static void replay_record(struct store *store, struct reader *reader)
 {
     enum record record = reader_u8(reader);
@@ -390,6 +421,10 @@ static void replay_record(struct store *store, struct reader *reader)
 
     if (record == RECORD_OP) {
         replay_op(store, reader);
+        return;
+    }
+    if (record == RECORD_QUOTA) {
+        replay_quota(store, reader);
         return;
     }
     domid = reader_u16(reader);
@@ -401,14 +436,6 @@ static void replay_record(struct store *store, struct reader *reader)
         replay_on_conn(store->domains[domid], record, reader);
     else
         reader->failed = true;
-}
-
-static void count_node(void *context, const char *path, const struct node *node)
-{
-    struct store *store = context;
-
-    (void)path;
-    store->node_counts[node->perms[0].domid]++;
 }
 
 size_t store_replay(struct store *store, const void *data, size_t length)
@@ -432,8 +459,7 @@ size_t store_replay(struct store *store, const void *data, size_t length)
             log_error("store: the journal has a record that makes no sense at byte %zu", done);
         done += sizeof(header) + header.length;
     }
-    memset(store->node_counts, 0, sizeof(store->node_counts));
-    tree_walk(store->main.root, "/", count_node, store);
+    usage_recount(store, store->usage);
     store->replaying = false;
     return done;
 }

@@ -9,24 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xen/xen.h>
+
 #include "lib/alloc.h"
 
-/* A request under way. The payload is followed by a NUL that does not count. */
-struct request {
-    struct store_conn *conn;
-    struct store *store;
-    const struct xsd_sockmsg *header;
-    const char *payload;
-    size_t length;
-    struct transaction *tx; /* NULL: none */
-};
-
-static void reply(const struct request *request, const void *payload, size_t length)
+void reply(const struct request *request, const void *payload, size_t length)
 {
     conn_send(request->conn, request->header->type, request->header->req_id, request->header->tx_id, payload, length);
 }
 
-static int reply_ok(const struct request *request)
+int reply_ok(const struct request *request)
 {
     reply(request, "OK", 3);
     return 0;
@@ -43,8 +35,8 @@ static void reply_error(const struct request *request, int error)
 }
 
 /*
- * Split the payload into up to `max` NUL-terminated strings; what follows them is of no interest. Returns how many, or
- * -EINVAL if the payload does not end in a NUL.
+ * Split the payload into up to `max` NUL-terminated strings. Returns how many, or -EINVAL if there are more, or the
+ * payload does not end in a NUL.
  */
 static int split(const struct request *request, const char **strings, int max)
 {
@@ -52,12 +44,15 @@ static int split(const struct request *request, const char **strings, int max)
 
     if (request->length == 0 || request->payload[request->length - 1])
         return -EINVAL;
-    for (size_t at = 0; at < request->length && count < max; at += strlen(request->payload + at) + 1)
+    for (size_t at = 0; at < request->length; at += strlen(request->payload + at) + 1) {
+        if (count == max)
+            return -EINVAL;
         strings[count++] = request->payload + at;
+    }
     return count;
 }
 
-static bool parse_number(const char *text, uint64_t max, uint64_t *value)
+bool parse_number(const char *text, uint64_t max, uint64_t *value)
 {
     char *end;
 
@@ -68,12 +63,11 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *value)
     return !*end && !errno && *value <= max;
 }
 
-/* A domain's number: a real one, so below the special ones. */
-static int parse_domid(const char *text, uint16_t *domid)
+int parse_domid(const char *text, uint16_t *domid)
 {
     uint64_t value;
 
-    if (!parse_number(text, 0x7fef, &value))
+    if (!parse_number(text, DOMID_FIRST_RESERVED - 1, &value))
         return -EINVAL;
     *domid = value;
     return 0;
@@ -85,12 +79,12 @@ static int parse_domid(const char *text, uint16_t *domid)
  */
 static int absolute(const struct request *request, const char *given, char *path, size_t *relative)
 {
-    size_t limit = conn_privileged(request->conn) ? STORE_PATH_MAX : request->store->quota.path_bytes;
+    size_t limit = conn_privileged(request->conn) ? STORE_PATH_MAX : request->store->quota.limit[QUOTA_PATH_MAX];
     int base = 0;
 
     if (given[0] != '/')
         base = snprintf(path, STORE_PATH_MAX + 1, "/local/domain/%u/", request->conn->domid);
-    if (!given[0] || base + strlen(given) > STORE_PATH_MAX || strlen(given) > limit)
+    if (!given[0] || given[0] == '@' || base + strlen(given) > STORE_PATH_MAX || strlen(given) > limit)
         return -EINVAL;
     strcpy(path + base, given);
     if (relative)
@@ -104,14 +98,14 @@ static struct node *root_of(const struct request *request)
     return request->tx ? request->tx->version.root : request->store->main.root;
 }
 
-/* Find the node a request wants to read; in a transaction, note it. */
-static int read_node(const struct request *request, const char *given, bool list, struct node **node)
+/* Find the node a request wants to read, for `what` (SAW_NODE...) of it; in a transaction, note that. */
+static int read_node(const struct request *request, const char *given, uint8_t what, struct node **node)
 {
     char path[STORE_PATH_MAX + 1];
     int rc = absolute(request, given, path, NULL);
 
     if (rc == 0 && request->tx)
-        rc = transaction_note(request->conn, request->tx, path, list);
+        rc = transaction_note(request->conn, request->tx, path, what);
     if (rc == 0)
         rc = node_for(request->conn, root_of(request), path, PERM_READ, node);
     return rc;
@@ -137,13 +131,6 @@ static int change_node(const struct request *request, const char *given, struct 
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
-/* All child names, each with its NUL. */
-static void list_children(const struct node *node, struct bytes *names)
-{
-    for (uint32_t i = 0; i < node->child_count; i++)
-        bytes_append(names, node->children[i]->name, strlen(node->children[i]->name) + 1);
-}
-
 static int do_directory(struct request *request)
 {
     struct bytes names = { 0 };
@@ -153,10 +140,11 @@ static int do_directory(struct request *request)
 
     if (split(request, &path, 1) != 1)
         return -EINVAL;
-    rc = read_node(request, path, true, &node);
+    rc = read_node(request, path, SAW_CHILDREN, &node);
     if (rc)
         return rc;
-    list_children(node, &names);
+    for (uint32_t i = 0; i < node->child_count && bytes_length(&names) <= XENSTORE_PAYLOAD_MAX; i++)
+        bytes_append(&names, node->children[i]->name, strlen(node->children[i]->name) + 1);
     if (bytes_length(&names) > XENSTORE_PAYLOAD_MAX)
         rc = -E2BIG;
     else
@@ -165,60 +153,55 @@ static int do_directory(struct request *request)
     return rc;
 }
 
-/* How many bytes of `names` from `offset` on fit into `room` without cutting a name in two. */
-static size_t whole_names(const struct bytes *names, size_t offset, size_t room)
-{
-    const char *text = (const char *)bytes_front(names);
-    size_t length = bytes_length(names) - offset;
-
-    if (length <= room)
-        return length;
-    for (length = room; length > 0 && text[offset + length - 1]; length--)
-        continue;
-    return length;
-}
-
 static int do_directory_part(struct request *request)
 {
-    struct bytes names = { 0 }, out = { 0 };
+    char out[XENSTORE_PAYLOAD_MAX];
     const char *strings[2];
-    char generation[24];
+    uint64_t offset, at = 0;
     struct node *node;
-    uint64_t offset;
     size_t length;
     int rc;
 
     if (split(request, strings, 2) != 2 || !parse_number(strings[1], UINT32_MAX, &offset))
         return -EINVAL;
-    rc = read_node(request, strings[0], true, &node);
+    rc = read_node(request, strings[0], SAW_CHILDREN, &node);
     if (rc)
         return rc;
-    snprintf(generation, sizeof(generation), "%llu", (unsigned long long)node->children_generation);
-    bytes_append(&out, generation, strlen(generation) + 1);
-    list_children(node, &names);
-    if (offset < bytes_length(&names)) {
-        /* One byte is kept for the empty name that marks the end. */
-        length = whole_names(&names, offset, XENSTORE_PAYLOAD_MAX - bytes_length(&out) - 1);
-        bytes_append(&out, bytes_front(&names) + offset, length);
-        offset += length;
+    length = 1 + snprintf(out, sizeof(out), "%llu", (unsigned long long)node->children_generation);
+    for (uint32_t i = 0; i < node->child_count; i++) {
+        const char *name = node->children[i]->name;
+        size_t size = strlen(name) + 1, skip = offset > at ? offset - at : 0;
+
+        at += size;
+        if (skip >= size)
+            continue;
+        /* Whole names, and one byte is kept for the empty name that marks the end. */
+        if (length + size - skip >= sizeof(out)) {
+            reply(request, out, length);
+            return 0;
+        }
+        memcpy(out + length, name + skip, size - skip);
+        length += size - skip;
     }
-    if (offset >= bytes_length(&names))
-        bytes_append(&out, "", 1);
-    reply(request, bytes_front(&out), bytes_length(&out));
-    bytes_clear(&names);
-    bytes_clear(&out);
+    out[length++] = '\0';
+    reply(request, out, length);
     return 0;
 }
 
 static int do_read(struct request *request)
 {
-    const char *path;
+    char path[STORE_PATH_MAX + 1];
+    const char *given;
     struct node *node;
     int rc;
 
-    if (split(request, &path, 1) != 1)
+    if (split(request, &given, 1) != 1)
         return -EINVAL;
-    rc = read_node(request, path, false, &node);
+    rc = absolute(request, given, path, NULL);
+    if (rc == 0 && request->tx)
+        rc = transaction_note_value(request->conn, request->tx, path);
+    if (rc == 0)
+        rc = node_for(request->conn, root_of(request), path, PERM_READ, &node);
     if (rc == 0)
         reply(request, node->value, node->value_length);
     return rc;
@@ -242,7 +225,7 @@ static int do_get_perms(struct request *request)
         perms = request->store->special_perms[special];
         count = request->store->special_perm_counts[special];
     } else {
-        rc = read_node(request, path, false, &node);
+        rc = read_node(request, path, SAW_NODE, &node);
         if (rc)
             return rc;
         perms = node->perms;
@@ -311,23 +294,35 @@ static int set_special_perms(struct request *request, int special, const struct 
     return 0;
 }
 
+static int domain_exists(const struct store *store, uint16_t domid)
+{
+    if (domid == 0 || store->domains[domid])
+        return 0;
+    return store->ops->exists(store->context, domid) ? -ENOENT : 0;
+}
+
 static int do_set_perms(struct request *request)
 {
     const char *strings[STORE_PERMS_MAX + 2];
-    int count = split(request, strings, STORE_PERMS_MAX + 2), special, rc;
+    int count = split(request, strings, STORE_PERMS_MAX + 1), special, rc;
     struct op op = { .type = OP_PERMS };
 
     if (count < 2)
         return -EINVAL;
-    if (count > STORE_PERMS_MAX + 1)
-        return -ENOSPC;
     op.perms = xcalloc(count - 1, sizeof(*op.perms));
     op.perm_count = count - 1;
     for (int i = 1; i < count; i++) {
-        if (perm_parse(strings[i], &op.perms[i - 1])) {
+        rc = perm_parse(strings[i], &op.perms[i - 1]);
+        if (rc) {
             op_free(&op);
-            return -EINVAL;
+            return rc;
         }
+    }
+    /* Else a later domain of that number would find itself its owner. */
+    rc = domain_exists(request->store, op.perms[0].domid);
+    if (rc) {
+        op_free(&op);
+        return rc;
     }
     special = special_index(strings[0]);
     if (special >= 0) {
@@ -342,13 +337,13 @@ static int do_set_perms(struct request *request)
 
 /* --- watches ----------------------------------------------------------------------------------------------------- */
 
-/* The path to watch: a path, or one of the special names. */
+/* The path to watch: a path, or a special name. */
 static int watch_path(const struct request *request, const char *given, char *path, size_t *relative)
 {
-    *relative = 0;
     if (given[0] != '@')
         return absolute(request, given, path, relative);
-    if (special_index(given) < 0)
+    *relative = 0;
+    if (strlen(given) > request->store->quota.limit[QUOTA_PATH_MAX] || strlen(given) > STORE_PATH_MAX)
         return -EINVAL;
     strcpy(path, given);
     return 0;
@@ -356,6 +351,7 @@ static int watch_path(const struct request *request, const char *given, char *pa
 
 static int do_watch(struct request *request)
 {
+    struct store_conn *conn = request->conn;
     char path[STORE_PATH_MAX + 1];
     struct store_watch *watch;
     const char *strings[2];
@@ -365,16 +361,16 @@ static int do_watch(struct request *request)
     if (split(request, strings, 2) != 2)
         return -EINVAL;
     rc = watch_path(request, strings[0], path, &relative);
-    if (rc == 0 && strlen(strings[1]) > request->store->quota.path_bytes)
-        rc = -E2BIG;
+    if (rc == 0 && !conn_privileged(conn) && strlen(strings[1]) > request->store->quota.limit[QUOTA_PATH_MAX])
+        rc = quota_refuse(conn, QUOTA_PATH_MAX, path);
     if (rc == 0)
-        rc = watch_add(request->conn, path, strings[1], relative, &watch);
+        rc = watch_add(conn, path, strings[1], relative, &watch);
     if (rc)
         return rc;
-    journal_watch(request->conn, watch, true);
+    journal_watch(conn, path, strings[1], relative, true);
     reply_ok(request);
     /* A watch is triggered once straight away. */
-    watch_send(watch, watch->path);
+    watch_send(watch, path);
     return 0;
 }
 
@@ -391,9 +387,7 @@ static int do_unwatch(struct request *request)
     if (rc == 0)
         rc = watch_remove(request->conn, path, strings[1]);
     if (rc == 0) {
-        struct store_watch gone = { .path = path, .token = (char *)strings[1], .relative = relative };
-
-        journal_watch(request->conn, &gone, false);
+        journal_watch(request->conn, path, strings[1], relative, false);
         reply_ok(request);
     }
     return rc;
@@ -490,8 +484,8 @@ static int do_resume(struct request *request)
     uint16_t domid;
     int rc = parse_about_domain(request, &domid);
 
-    if (rc == 0 && !store->domains[domid])
-        rc = -ENOENT;
+    if (rc == 0 && (domid == 0 || !store->domains[domid]))
+        rc = domid ? -ENOENT : -EINVAL;
     if (rc == 0)
         rc = store->ops->resume(store->context, domid);
     return rc ? rc : reply_ok(request);
@@ -532,57 +526,38 @@ static int do_get_domain_path(struct request *request)
 
 static int do_is_domain_introduced(struct request *request)
 {
-    const char *text;
     uint16_t domid;
+    int rc = parse_about_domain(request, &domid);
 
-    if (split(request, &text, 1) != 1 || parse_domid(text, &domid))
-        return -EINVAL;
+    if (rc)
+        return rc;
     reply(request, domid == 0 || request->store->domains[domid] ? "T" : "F", 2);
-    return 0;
-}
-
-static int do_control(struct request *request)
-{
-    const char *command;
-
-    if (!conn_privileged(request->conn))
-        return -EACCES;
-    if (split(request, &command, 1) != 1)
-        return -EINVAL;
-    if (strcmp(command, "help"))
-        return -ENOSYS;
-    reply(request, "help", sizeof("help"));
     return 0;
 }
 
 /* --- dispatch ---------------------------------------------------------------------------------------------------- */
 
-struct handler {
-    int (*handle)(struct request *request);
-    bool in_transaction; /* heeds the header's transaction; the others ignore it */
-};
-
-static const struct handler handlers[XS_TYPE_COUNT] = {
-    [XS_CONTROL] = { do_control, false },
-    [XS_DIRECTORY] = { do_directory, true },
-    [XS_READ] = { do_read, true },
-    [XS_GET_PERMS] = { do_get_perms, true },
-    [XS_WATCH] = { do_watch, false },
-    [XS_UNWATCH] = { do_unwatch, false },
-    [XS_TRANSACTION_START] = { do_transaction_start, true },
-    [XS_TRANSACTION_END] = { do_transaction_end, true },
-    [XS_INTRODUCE] = { do_introduce, false },
-    [XS_RELEASE] = { do_release, false },
-    [XS_GET_DOMAIN_PATH] = { do_get_domain_path, false },
-    [XS_WRITE] = { do_write, true },
-    [XS_MKDIR] = { do_mkdir, true },
-    [XS_RM] = { do_rm, true },
-    [XS_SET_PERMS] = { do_set_perms, true },
-    [XS_IS_DOMAIN_INTRODUCED] = { do_is_domain_introduced, false },
-    [XS_RESUME] = { do_resume, false },
-    [XS_SET_TARGET] = { do_set_target, false },
-    [XS_RESET_WATCHES] = { do_reset_watches, false },
-    [XS_DIRECTORY_PART] = { do_directory_part, true },
+static int (*const handlers[XS_TYPE_COUNT])(struct request *request) = {
+    [XS_CONTROL] = do_control,
+    [XS_DIRECTORY] = do_directory,
+    [XS_READ] = do_read,
+    [XS_GET_PERMS] = do_get_perms,
+    [XS_WATCH] = do_watch,
+    [XS_UNWATCH] = do_unwatch,
+    [XS_TRANSACTION_START] = do_transaction_start,
+    [XS_TRANSACTION_END] = do_transaction_end,
+    [XS_INTRODUCE] = do_introduce,
+    [XS_RELEASE] = do_release,
+    [XS_GET_DOMAIN_PATH] = do_get_domain_path,
+    [XS_WRITE] = do_write,
+    [XS_MKDIR] = do_mkdir,
+    [XS_RM] = do_rm,
+    [XS_SET_PERMS] = do_set_perms,
+    [XS_IS_DOMAIN_INTRODUCED] = do_is_domain_introduced,
+    [XS_RESUME] = do_resume,
+    [XS_SET_TARGET] = do_set_target,
+    [XS_RESET_WATCHES] = do_reset_watches,
+    [XS_DIRECTORY_PART] = do_directory_part,
 };
 
 void request_handle(struct store_conn *conn, const struct xsd_sockmsg *header, const char *payload)
@@ -590,21 +565,20 @@ void request_handle(struct store_conn *conn, const struct xsd_sockmsg *header, c
     struct request request = {
         .conn = conn, .store = conn->store, .header = header, .payload = payload, .length = header->len,
     };
-    const struct handler *handler = header->type < XS_TYPE_COUNT ? &handlers[header->type] : NULL;
-    int rc;
+    int (*handle)(struct request *) = header->type < XS_TYPE_COUNT ? handlers[header->type] : NULL;
+    int rc = 0;
 
-    if (!handler || !handler->handle) {
-        reply_error(&request, ENOSYS);
-        return;
-    }
-    if (handler->in_transaction && header->tx_id) {
+    /* What a transaction means nothing to, ignores it; but there must be one of that number. */
+    if (header->tx_id) {
         request.tx = transaction_find(conn, header->tx_id);
-        if (!request.tx) {
-            reply_error(&request, ENOENT);
-            return;
-        }
+        rc = request.tx ? 0 : -ENOENT;
     }
-    rc = handler->handle(&request);
+    if (!handle)
+        rc = -ENOSYS;
+    if (rc == 0)
+        rc = handle(&request);
+    if (conn->store->tracing)
+        trace_request(&request, rc);
     if (rc)
         reply_error(&request, -rc);
 }

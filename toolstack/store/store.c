@@ -12,17 +12,6 @@
 #include "internal.h"
 #include "lib/alloc.h"
 
-const struct store_quota store_default_quota = {
-    .nodes = 1000,
-    .watches = 128,
-    .transactions = 10,
-    .value_bytes = 2048,
-    .perms = 5,
-    .path_bytes = 1024,
-    .transaction_ops = 1024,
-    .transaction_bytes = 256 * 1024,
-};
-
 struct store *store_new(const struct store_ops *ops, void *context, uint64_t seed)
 {
     static const struct perm nobody = { .domid = 0, .access = 0 };
@@ -30,10 +19,11 @@ struct store *store_new(const struct store_ops *ops, void *context, uint64_t see
 
     store->ops = ops;
     store->context = context;
-    store->quota = store_default_quota;
+    store_quota_defaults(&store->quota);
     store->generation = seed;
     store->main.root = tree_new();
-    store->node_counts[0] = 1;
+    usage_recount(store, store->usage);
+    watches_init(store);
     for (int i = 0; i < 2; i++) {
         store->special_perms[i] = xmemdup(&nobody, sizeof(nobody));
         store->special_perm_counts[i] = 1;
@@ -52,17 +42,19 @@ void store_free(struct store *store)
     version_free(&store->main);
     free(store->special_perms[0]);
     free(store->special_perms[1]);
+    free(store->buckets);
+    free(store->trace_file);
     bytes_clear(&store->journal);
     bytes_clear(&store->batch);
     free(store);
 }
 
-void store_set_quota(struct store *store, const struct store_quota *quota)
+struct store_quota *store_quota(struct store *store)
 {
-    store->quota = *quota;
+    return &store->quota;
 }
 
-int store_apply(struct store *store, const struct store_conn *conn, const struct op *op)
+int store_apply(struct store *store, struct store_conn *conn, const struct op *op)
 {
     struct node *before = NULL;
     bool changed;
@@ -78,14 +70,6 @@ int store_apply(struct store *store, const struct store_conn *conn, const struct
     }
     tree_unref(before);
     return rc;
-}
-
-void store_forget_domain(struct store *store, uint16_t domid)
-{
-    tree_strip_domain(&store->main.root, domid, ++store->generation);
-    store->node_counts[0] += store->node_counts[domid];
-    store->node_counts[domid] = 0;
-    journal_strip(store, domid);
 }
 
 void store_put(struct store *store, const char *path, const char *format, ...)

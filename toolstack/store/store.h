@@ -27,6 +27,10 @@ struct store_ops {
     int (*introduce)(void *context, uint16_t domid, uint64_t frame, uint32_t port);
     /* XS_RELEASE: end the connection of `domid`. */
     int (*release)(void *context, uint16_t domid);
+    /* 0 if there is a domain `domid`, introduced or not; nodes can be given to no other. */
+    int (*exists)(void *context, uint16_t domid);
+    /* Append `text` to the file `path`, or to the log if that is NULL. */
+    int (*report)(void *context, const char *path, const char *text, size_t length);
     /* XS_RESUME: `domid` runs again after a shutdown. */
     int (*resume)(void *context, uint16_t domid);
     /* There is output on `conn`, or it is dead (store_conn_dead); called again only after store_conn_sent. */
@@ -35,12 +39,25 @@ struct store_ops {
     void (*dirty)(void *context);
 };
 
-/* Limits of each unprivileged domain; beyond them requests fail with E2BIG or ENOSPC. */
-struct store_quota {
-    unsigned int nodes, watches, transactions, value_bytes, perms, path_bytes;
-    unsigned int transaction_ops, transaction_bytes;
+/* What an unprivileged domain may use; beyond it requests fail with E2BIG or ENOSPC. */
+enum quota_kind {
+    QUOTA_NODES,             /* that it owns */
+    QUOTA_WATCHES,
+    QUOTA_TRANSACTIONS,      /* open at a time */
+    QUOTA_TRANSACTION_NODES, /* that one transaction accesses */
+    QUOTA_MEMORY,            /* bytes of its nodes, watches, transactions and unread output */
+    QUOTA_NODE_SIZE,         /* bytes of a value */
+    QUOTA_PATH_MAX,          /* characters of a path, and of a watch's token */
+    QUOTA_PERMISSIONS,       /* of one node */
+    QUOTA_COUNT
 };
-extern const struct store_quota store_default_quota;
+struct store_quota {
+    unsigned int limit[QUOTA_COUNT];
+};
+
+void store_quota_defaults(struct store_quota *quota);
+/* Set the quota called `name` (as xenstore-control quota lists them) to the number in `value`; false: no such thing. */
+bool store_quota_set(struct store_quota *quota, const char *name, const char *value);
 
 /*
  * A store with an empty tree. `seed` starts the generation numbers; to differ from those of an earlier run, pass the
@@ -48,7 +65,8 @@ extern const struct store_quota store_default_quota;
  */
 struct store *store_new(const struct store_ops *ops, void *context, uint64_t seed);
 void store_free(struct store *store);
-void store_set_quota(struct store *store, const struct store_quota *quota);
+/* The quotas in force, which may be changed. */
+struct store_quota *store_quota(struct store *store);
 
 /* --- connections ---------------------------------------------------------------------------------------------- */
 
@@ -103,7 +121,7 @@ bool store_conn_resume(struct store_conn *conn, uint32_t produced);
 /* A domain was introduced or released, crashed or shut down: "@introduceDomain" or "@releaseDomain". */
 void store_fire_special(struct store *store, const char *name);
 
-/* A dead domain: nothing in the store may name its number any more. */
+/* A dead domain: what it owned goes, and nothing in the store names its number any more. */
 void store_forget_domain(struct store *store, uint16_t domid);
 
 /* --- the daemon's own access: privileged, outside of transactions ------------------------------------------------ */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/bytes.h"
 
 bool path_valid(const char *path)
 {
@@ -42,11 +43,38 @@ static struct node *node_clone(const struct node *node)
     copy->perm_count = node->perm_count;
     copy->generation = node->generation;
     copy->children_generation = node->children_generation;
+    copy->named = node->named;
     copy->child_count = copy->child_capacity = node->child_count;
     copy->children = xmemdup(node->children, node->child_count * sizeof(*node->children));
     for (uint32_t i = 0; i < node->child_count; i++)
         node->children[i]->refs++;
     return copy;
+}
+
+static uint64_t domain_bit(uint16_t domid)
+{
+    return domid ? 2ULL << (domid - 1) % 63 : 1;
+}
+
+static uint64_t perms_bits(const struct perm *perms, unsigned int count)
+{
+    uint64_t bits = 0;
+
+    for (unsigned int i = 0; i < count; i++)
+        bits |= domain_bit(perms[i].domid);
+    return bits;
+}
+
+/* The bits of what is above the node are its caller's business. */
+static void node_set_perms(struct node *node, const struct perm *perms, unsigned int count, uint64_t generation)
+{
+    struct perm *copy = xmemdup(perms, count * sizeof(*perms));
+
+    free(node->perms);
+    node->perms = copy;
+    node->perm_count = count;
+    node->generation = generation;
+    node->named |= perms_bits(perms, count);
 }
 
 struct node *tree_new(void)
@@ -88,22 +116,28 @@ static struct node *own(struct node **slot)
     return *slot;
 }
 
+/* Order of name[0..length) and the name of a child. */
+static int compare(const char *name, size_t length, const struct node *child)
+{
+    int order = strncmp(name, child->name, length);
+
+    return order ? order : child->name[length] ? -1 : 0;
+}
+
 /* Where the child called name[0..length) is, or would be inserted (*found false). */
-static uint32_t child_index(const struct node *node, const char *name, size_t length, bool *found)
+static uint32_t child_index(struct node *node, const char *name, size_t length, bool *found)
 {
     uint32_t low = 0, high = node->child_count;
 
+    *found = true;
+    if (node->recent < high && !compare(name, length, node->children[node->recent]))
+        return node->recent;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        const char *other = node->children[middle]->name;
-        int order = strncmp(name, other, length);
+        int order = compare(name, length, node->children[middle]);
 
         if (order == 0)
-            order = other[length] ? -1 : 0;
-        if (order == 0) {
-            *found = true;
-            return middle;
-        }
+            return node->recent = middle;
         if (order < 0)
             high = middle;
         else
@@ -173,16 +207,18 @@ static struct node *insert_child(struct node *parent, uint32_t index, const char
             (parent->child_count - index) * sizeof(*parent->children));
     parent->children[index] = child;
     parent->child_count++;
+    parent->recent = index;
     return child;
 }
 
-struct node *tree_make(struct node **root, const char *path, int owner, uint64_t generation, unsigned int *created)
+/* tree_make; `bits` are of domains that the nodes made, or the one at the end, are to name. */
+static struct node *make(struct node **root, const char *path, int owner, uint64_t bits, uint64_t generation)
 {
     struct node *node = own(root);
     const char *name;
     size_t length;
 
-    *created = 0;
+    node->named |= bits;
     while ((name = next_name(&path, &length))) {
         bool found;
         uint32_t index = child_index(node, name, length, &found);
@@ -198,9 +234,23 @@ struct node *tree_make(struct node **root, const char *path, int owner, uint64_t
             child->children_generation = generation;
             node->children_generation = generation;
             node = child;
-            (*created)++;
         }
+        node->named |= bits;
     }
+    return node;
+}
+
+struct node *tree_make(struct node **root, const char *path, int owner, uint64_t generation)
+{
+    return make(root, path, owner, owner >= 0 ? domain_bit(owner) : 0, generation);
+}
+
+struct node *tree_set_perms(struct node **root, const char *path, const struct perm *perms, unsigned int count,
+                            uint64_t generation)
+{
+    struct node *node = make(root, path, -1, perms_bits(perms, count), generation);
+
+    node_set_perms(node, perms, count, generation);
     return node;
 }
 
@@ -243,16 +293,6 @@ void node_set_value(struct node *node, const void *value, size_t length, uint64_
     node->generation = generation;
 }
 
-void node_set_perms(struct node *node, const struct perm *perms, unsigned int count, uint64_t generation)
-{
-    struct perm *copy = xmemdup(perms, count * sizeof(*perms));
-
-    free(node->perms);
-    node->perms = copy;
-    node->perm_count = count;
-    node->generation = generation;
-}
-
 static bool names_domain(const struct node *node, uint16_t domid)
 {
     for (uint32_t i = 0; i < node->perm_count; i++)
@@ -261,26 +301,76 @@ static bool names_domain(const struct node *node, uint16_t domid)
     return false;
 }
 
-/* Whether `node` or anything below it names the domain: what does not is left shared. */
-static bool subtree_names_domain(const struct node *node, uint16_t domid)
+/* A walk, with the path at hand in a buffer that has room for any. */
+struct walk {
+    char path[STORE_PATH_MAX + 2];
+    node_visitor visit;
+    void *context;
+    bool named;     /* only nodes that name this domain */
+    uint16_t domid;
+};
+
+/* Go through `node`, whose path has this length. */
+static void walk_from(struct walk *walk, const struct node *node, size_t length)
 {
-    if (names_domain(node, domid))
-        return true;
-    for (uint32_t i = 0; i < node->child_count; i++)
-        if (subtree_names_domain(node->children[i], domid))
-            return true;
-    return false;
+    char *path = walk->path;
+
+    if (!walk->named || names_domain(node, walk->domid))
+        walk->visit(walk->context, path, node);
+    for (uint32_t i = 0; i < node->child_count; i++) {
+        const struct node *child = node->children[i];
+        size_t at = length == 1 ? 0 : length;
+        size_t name_length;
+
+        if (walk->named && !(child->named & domain_bit(walk->domid)))
+            continue;
+        name_length = strlen(child->name);
+        path[at] = '/';
+        memcpy(path + at + 1, child->name, name_length + 1);
+        walk_from(walk, child, at + 1 + name_length);
+        path[length] = '\0';
+    }
+}
+
+void tree_walk(const struct node *node, const char *path, node_visitor visit, void *context)
+{
+    struct walk walk;
+
+    walk.visit = visit;
+    walk.context = context;
+    walk.named = false;
+    strcpy(walk.path, path);
+    walk_from(&walk, node, strlen(path));
+}
+
+void tree_walk_named(const struct node *root, uint16_t domid, node_visitor visit, void *context)
+{
+    struct walk walk;
+
+    walk.visit = visit;
+    walk.context = context;
+    walk.named = true;
+    walk.domid = domid;
+    strcpy(walk.path, "/");
+    walk_from(&walk, root, 1);
+}
+
+static void find_named(void *context, const char *path, const struct node *node)
+{
+    (void)node;
+    bytes_append(context, path, strlen(path) + 1);
 }
 
 void tree_strip_domain(struct node **root, uint16_t domid, uint64_t generation)
 {
-    struct node *node;
-    uint32_t kept = 1;
+    struct bytes paths = { 0 }; /* each with its NUL */
 
-    if (!subtree_names_domain(*root, domid))
-        return;
-    node = own(root);
-    if (names_domain(node, domid)) {
+    tree_walk_named(*root, domid, find_named, &paths);
+    while (bytes_length(&paths) > 0) {
+        const char *path = (const char *)bytes_front(&paths);
+        struct node *node = tree_make(root, path, -1, generation);
+        uint32_t kept = 1;
+
         if (node->perms[0].domid == domid)
             node->perms[0].domid = 0;
         for (uint32_t i = 1; i < node->perm_count; i++)
@@ -288,32 +378,7 @@ void tree_strip_domain(struct node **root, uint16_t domid, uint64_t generation)
                 node->perms[kept++] = node->perms[i];
         node->perm_count = kept;
         node->generation = generation;
+        bytes_drop(&paths, strlen(path) + 1);
     }
-    for (uint32_t i = 0; i < node->child_count; i++)
-        tree_strip_domain(&node->children[i], domid, generation);
-}
-
-/* tree_walk with the path in a buffer that has room for any: `length` of it is the node's. */
-static void walk(const struct node *node, char *path, size_t length, node_visitor visit, void *context)
-{
-    visit(context, path, node);
-    for (uint32_t i = 0; i < node->child_count; i++) {
-        const char *name = node->children[i]->name;
-        size_t at = length == 1 ? 0 : length;
-        size_t name_length = strlen(name);
-
-        path[at] = '/';
-        memcpy(path + at + 1, name, name_length + 1);
-        walk(node->children[i], path, at + 1 + name_length, visit, context);
-        path[length] = '\0';
-    }
-}
-
-void tree_walk(const struct node *node, const char *path, node_visitor visit, void *context)
-{
-    char buffer[STORE_PATH_MAX + 2];
-    size_t length = strlen(path);
-
-    memcpy(buffer, path, length + 1);
-    walk(node, buffer, length, visit, context);
+    bytes_clear(&paths);
 }

@@ -29,8 +29,10 @@ struct node {
     uint32_t refs;
     uint32_t child_count, child_capacity;
     uint32_t value_length;
+    uint32_t recent;              /* index of the child that was found last: often the next to be looked for */
     uint64_t generation;          /* of the last change to value or permissions */
     uint64_t children_generation; /* of the last child made or removed */
+    uint64_t named;               /* a bit, domain_bit, for each domain that permissions here or below may name */
     struct node **children;       /* sorted by name */
     char *value;                  /* a NUL follows it */
     struct perm *perms;
@@ -54,22 +56,29 @@ struct node *tree_nearest(struct node *root, const char *path, unsigned int *dep
 
 /*
  * The node at `path`, ready to be changed, made together with its parents if missing. New nodes take the permissions of
- * their parent, with `owner` as the owner unless negative; *created counts them.
+ * their parent, with `owner` as the owner unless negative.
  */
-struct node *tree_make(struct node **root, const char *path, int owner, uint64_t generation, unsigned int *created);
+struct node *tree_make(struct node **root, const char *path, int owner, uint64_t generation);
 
 /* Remove `path`, which exists and is not "/", with all below it. */
 void tree_remove(struct node **root, const char *path, uint64_t generation);
 
 /* Of a node that tree_make returned. */
 void node_set_value(struct node *node, const void *value, size_t length, uint64_t generation);
-void node_set_perms(struct node *node, const struct perm *perms, unsigned int count, uint64_t generation);
 
-/* Take domain `domid` out of all permissions; what it owned becomes domain 0's. */
-void tree_strip_domain(struct node **root, uint16_t domid, uint64_t generation);
+/* Set the permissions of `path`, which exists; returns its node. */
+struct node *tree_set_perms(struct node **root, const char *path, const struct perm *perms, unsigned int count,
+                            uint64_t generation);
 
 /* Call `visit` for `node` and all below it, parents first; `path` is the path of `node`. */
 typedef void (*node_visitor)(void *context, const char *path, const struct node *node);
 void tree_walk(const struct node *node, const char *path, node_visitor visit, void *context);
+
+/* Call `visit` for each node whose permissions name `domid`, parents first. */
+void tree_walk_named(const struct node *root, uint16_t domid, node_visitor visit, void *context);
+
+/* Take domain `domid` out of all permissions; what it owned becomes domain 0's. */
+void tree_strip_domain(struct node **root, uint16_t domid, uint64_t generation);
+
 
 #endif

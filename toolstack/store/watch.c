@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Watches: found by the hash of their path, so that an event costs as much as its path has names, however many watches
- * there are.
+ * Watches: found by the hash of their path, so that an event costs as much as its path has names and as there are
+ * watches to be told, however many others there are.
  */
 #include "internal.h"
 
@@ -22,7 +22,61 @@ static uint32_t hash_more(uint32_t hash, const char *text, size_t length)
 
 static struct bucket *bucket_of(struct store *store, uint32_t hash)
 {
-    return &store->buckets[(hash ^ hash >> 16) % WATCH_BUCKETS];
+    return &store->buckets[(hash ^ hash >> 16) & (store->bucket_count - 1)];
+}
+
+/* The point at exactly path[0..length), or NULL. */
+static struct watch_point *point_find(struct store *store, const char *path, size_t length, uint32_t hash)
+{
+    struct watch_point *point;
+
+    LIST_FOREACH(point, bucket_of(store, hash), bucket) {
+        if (point->hash == hash && !strncmp(point->path, path, length) && !point->path[length])
+            return point;
+    }
+    return NULL;
+}
+
+void watches_init(struct store *store)
+{
+    store->bucket_count = WATCH_BUCKETS;
+    store->buckets = xcalloc(store->bucket_count, sizeof(*store->buckets));
+}
+
+static void grow_table(struct store *store)
+{
+    struct bucket *old = store->buckets;
+    uint32_t old_count = store->bucket_count;
+    struct watch_point *point;
+
+    store->bucket_count *= 2;
+    store->buckets = xcalloc(store->bucket_count, sizeof(*store->buckets));
+    for (uint32_t i = 0; i < old_count; i++) {
+        while ((point = LIST_FIRST(&old[i]))) {
+            LIST_REMOVE(point, bucket);
+            LIST_INSERT_HEAD(bucket_of(store, point->hash), point, bucket);
+        }
+    }
+    free(old);
+}
+
+static struct watch_point *point_make(struct store *store, const char *path)
+{
+    size_t length = strlen(path);
+    uint32_t hash = hash_more(HASH_START, path, length);
+    struct watch_point *point = point_find(store, path, length, hash);
+
+    if (point)
+        return point;
+    if (store->point_count >= store->bucket_count)
+        grow_table(store);
+    point = xcalloc(1, sizeof(*point) + length + 1);
+    memcpy(point->path, path, length);
+    point->hash = hash;
+    TAILQ_INIT(&point->watches);
+    LIST_INSERT_HEAD(bucket_of(store, hash), point, bucket);
+    store->point_count++;
+    return point;
 }
 
 int special_index(const char *name)
@@ -54,8 +108,10 @@ void watch_send(struct store_watch *watch, const char *path)
     token_length = strlen(watch->token) + 1;
     if (conn->dead || conn->overrun || path_length + token_length > XENSTORE_PAYLOAD_MAX)
         return;
-    if (bytes_length(&conn->out) > OUTPUT_MAX) {
+    if (bytes_length(&conn->out) > OUTPUT_MAX || !quota_has_memory(conn, path_length + token_length)) {
         conn->overrun = conn->store->overrun = true;
+        if (!conn_privileged(conn))
+            quota_refuse(conn, QUOTA_MEMORY, "more unread events");
         return;
     }
     memcpy(payload, shown, path_length);
@@ -69,19 +125,33 @@ struct change {
     struct node *before, *after;
 };
 
-static bool may_know(const struct change *change, const struct store_watch *watch, const char *path)
+/* Whether `conn` may know of a change whose nearest nodes, in the versions around it, are these. */
+static bool may_know(const struct store_conn *conn, const struct node *before, const struct node *after)
 {
-    return conn_privileged(watch->conn) || path_readable(watch->conn, change->before, path) ||
-           path_readable(watch->conn, change->after, path);
+    return conn_privileged(conn) || (perms_access(conn, before->perms, before->perm_count) & PERM_READ) ||
+           (perms_access(conn, after->perms, after->perm_count) & PERM_READ);
 }
 
 /* Send `path` to the watches set on exactly watched[0..length). */
 static void fire_on(const struct change *change, const char *watched, size_t length, uint32_t hash, const char *path)
 {
+    struct watch_point *point = point_find(change->store, watched, length, hash);
+    const struct store_conn *conn = NULL;
+    const struct node *before, *after;
     struct store_watch *watch;
+    unsigned int depth;
+    bool may = true; /* of local watches, whose connection is NULL */
 
-    LIST_FOREACH(watch, bucket_of(change->store, hash), bucket) {
-        if (!strncmp(watch->path, watched, length) && !watch->path[length] && may_know(change, watch, path))
+    if (!point)
+        return;
+    before = tree_nearest(change->before, path, &depth);
+    after = tree_nearest(change->after, path, &depth);
+    TAILQ_FOREACH(watch, &point->watches, at_point) {
+        if (watch->conn != conn) {
+            conn = watch->conn;
+            may = may_know(conn, before, after);
+        }
+        if (may)
             watch_send(watch, path);
     }
 }
@@ -95,12 +165,27 @@ static void fire_removed(void *context, const char *path, const struct node *nod
     fire_on(change, path, length, hash_more(HASH_START, path, length), path);
 }
 
+/* Watches set below a path that is removed. */
+static void fire_below(struct change *change, const char *path)
+{
+    struct node *node = tree_find(change->before, path);
+
+    for (uint32_t i = 0; node && i < node->child_count; i++) {
+        char *child = xasprintf("%s/%s", path, node->children[i]->name);
+
+        tree_walk(node->children[i], child, fire_removed, change);
+        free(child);
+    }
+}
+
 void watches_fire(struct store *store, struct node *before, struct node *after, const char *path, bool removed)
 {
     struct change change = { .store = store, .before = before, .after = after };
     uint32_t hash = hash_more(HASH_START, "/", 1);
     size_t length = 1;
 
+    if (removed)
+        fire_below(&change, path);
     /* "/", then "/a", "/a/b" up to the path itself. */
     fire_on(&change, "/", 1, hash, path);
     if (!strcmp(path, "/"))
@@ -111,57 +196,73 @@ void watches_fire(struct store *store, struct node *before, struct node *after, 
         hash = hash_more(hash, path + done, length - done);
         fire_on(&change, path, length, hash, path);
     }
-    if (removed) {
-        struct node *node = tree_find(before, path);
-
-        for (uint32_t i = 0; node && i < node->child_count; i++) {
-            char *child = xasprintf("%s/%s", path, node->children[i]->name);
-
-            tree_walk(node->children[i], child, fire_removed, &change);
-            free(child);
-        }
-    }
 }
 
 void store_fire_special(struct store *store, const char *name)
 {
     size_t length = strlen(name);
+    struct watch_point *point = point_find(store, name, length, hash_more(HASH_START, name, length));
     int index = special_index(name);
     struct store_watch *watch;
 
-    LIST_FOREACH(watch, bucket_of(store, hash_more(HASH_START, name, length)), bucket) {
-        if (strcmp(watch->path, name))
-            continue;
+    if (!point)
+        return;
+    TAILQ_FOREACH(watch, &point->watches, at_point) {
         if (perms_access(watch->conn, store->special_perms[index], store->special_perm_counts[index]) & PERM_READ)
             watch_send(watch, name);
     }
 }
 
-static struct store_watch *watch_new(struct store *store, const char *path)
+/* A watch, beside those that its connection (NULL: the daemon) has at the same point already. */
+static struct store_watch *watch_new(struct store *store, struct store_conn *conn, const char *path)
 {
-    struct store_watch *watch = xcalloc(1, sizeof(*watch));
+    struct store_watch *watch = xcalloc(1, sizeof(*watch)), *other;
 
     watch->store = store;
-    watch->path = xstrdup(path);
-    LIST_INSERT_HEAD(bucket_of(store, hash_more(HASH_START, path, strlen(path))), watch, bucket);
+    watch->conn = conn;
+    watch->point = point_make(store, path);
+    TAILQ_FOREACH(other, &watch->point->watches, at_point) {
+        if (other->conn == conn)
+            break;
+    }
+    if (other)
+        TAILQ_INSERT_AFTER(&watch->point->watches, other, watch, at_point);
+    else
+        TAILQ_INSERT_TAIL(&watch->point->watches, watch, at_point);
     return watch;
 }
 
 static void watch_free(struct store_watch *watch)
 {
-    LIST_REMOVE(watch, bucket);
+    struct watch_point *point = watch->point;
+
+    TAILQ_REMOVE(&point->watches, watch, at_point);
+    if (TAILQ_EMPTY(&point->watches)) {
+        LIST_REMOVE(point, bucket);
+        watch->store->point_count--;
+        free(point);
+    }
     LIST_REMOVE(watch, link);
-    free(watch->path);
     free(watch->token);
     free(watch);
 }
 
+/* What a watch makes the store keep. */
+static size_t watch_bytes(const char *path, const char *token)
+{
+    return sizeof(struct store_watch) + sizeof(struct watch_point) + strlen(path) + strlen(token);
+}
+
 static struct store_watch *watch_find(struct store_conn *conn, const char *path, const char *token)
 {
+    size_t length = strlen(path);
+    struct watch_point *point = point_find(conn->store, path, length, hash_more(HASH_START, path, length));
     struct store_watch *watch;
 
-    LIST_FOREACH(watch, bucket_of(conn->store, hash_more(HASH_START, path, strlen(path))), bucket) {
-        if (watch->conn == conn && !strcmp(watch->path, path) && !strcmp(watch->token, token))
+    if (!point)
+        return NULL;
+    TAILQ_FOREACH(watch, &point->watches, at_point) {
+        if (watch->conn == conn && !strcmp(watch->token, token))
             return watch;
     }
     return NULL;
@@ -170,16 +271,20 @@ static struct store_watch *watch_find(struct store_conn *conn, const char *path,
 int watch_add(struct store_conn *conn, const char *path, const char *token, size_t relative,
               struct store_watch **watch)
 {
+    size_t bytes = watch_bytes(path, token);
+
     if (watch_find(conn, path, token))
         return -EEXIST;
-    if (!conn_privileged(conn) && conn->watch_count >= conn->store->quota.watches)
-        return -E2BIG;
-    *watch = watch_new(conn->store, path);
-    (*watch)->conn = conn;
+    if (!conn_privileged(conn) && conn->watch_count >= conn->store->quota.limit[QUOTA_WATCHES])
+        return quota_refuse(conn, QUOTA_WATCHES, path);
+    if (!quota_has_memory(conn, bytes))
+        return quota_refuse(conn, QUOTA_MEMORY, path);
+    *watch = watch_new(conn->store, conn, path);
     (*watch)->token = xstrdup(token);
     (*watch)->relative = relative;
     LIST_INSERT_HEAD(&conn->watches, *watch, link);
     conn->watch_count++;
+    conn->watch_bytes += bytes;
     return 0;
 }
 
@@ -191,6 +296,7 @@ int watch_remove(struct store_conn *conn, const char *path, const char *token)
         return -ENOENT;
     watch_free(watch);
     conn->watch_count--;
+    conn->watch_bytes -= watch_bytes(path, token);
     return 0;
 }
 
@@ -199,11 +305,12 @@ void watches_clear(struct store_conn *conn)
     while (!LIST_EMPTY(&conn->watches))
         watch_free(LIST_FIRST(&conn->watches));
     conn->watch_count = 0;
+    conn->watch_bytes = 0;
 }
 
 struct store_watch *store_watch_local(struct store *store, const char *path, store_watch_fn changed, void *context)
 {
-    struct store_watch *watch = watch_new(store, path);
+    struct store_watch *watch = watch_new(store, NULL, path);
 
     watch->changed = changed;
     watch->context = context;

@@ -8,6 +8,8 @@ static int on_introduce(void *context, uint16_t domid, uint64_t frame, uint32_t 
 {
     struct harness *harness = context;
 
+    if (domid > 500)
+        return -EINVAL; /* there is none */
     harness->introduced++;
     if (!store_find_domain(harness->store, domid))
         store_conn_domain(harness->store, domid, frame, port, 0, 0);
@@ -20,6 +22,23 @@ static int on_release(void *context, uint16_t domid)
 
     harness->released++;
     store_conn_free(store_find_domain(harness->store, domid));
+    return 0;
+}
+
+/* Those that are introduced. */
+static int on_exists(void *context, uint16_t domid)
+{
+    (void)context;
+    (void)domid;
+    return -ESRCH;
+}
+
+static int on_report(void *context, const char *path, const char *text, size_t length)
+{
+    struct harness *harness = context;
+
+    (void)path;
+    bytes_append(&harness->report, text, length);
     return 0;
 }
 
@@ -42,7 +61,8 @@ static void on_dirty(void *context)
 }
 
 static const struct store_ops ops = {
-    .introduce = on_introduce, .release = on_release, .resume = on_resume, .wake = on_wake, .dirty = on_dirty,
+    .introduce = on_introduce, .release = on_release, .exists = on_exists, .report = on_report, .resume = on_resume,
+    .wake = on_wake, .dirty = on_dirty,
 };
 
 int harness_setup(void **state)
@@ -60,6 +80,7 @@ int harness_teardown(void **state)
 
     store_free(harness->store);
     bytes_clear(&harness->journal);
+    bytes_clear(&harness->report);
     free(harness);
     return 0;
 }

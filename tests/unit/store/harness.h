@@ -25,12 +25,18 @@ struct harness {
     struct store *store;
     struct bytes journal;
     unsigned int introduced, released;
+    struct bytes report; /* what the store had written to files */
 };
 
 struct message {
     struct xsd_sockmsg header;
     char payload[XENSTORE_PAYLOAD_MAX + 1];
 };
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, harness_setup, harness_teardown)
+
+/* The groups of tests; each returns how many failed. */
+int conformance_tests(void);
 
 int harness_setup(void **state);
 int harness_teardown(void **state);

@@ -55,8 +55,7 @@ static void test_bad_requests(void **state)
     expect_error(dom0, XS_WATCH_EVENT, 0, "/a", "ENOSYS");
     expect_error(dom0, XS_SET_PERMS, 0, "/", "EINVAL");
     expect_error(dom0, XS_SET_PERMS, 0, "/\0x1", "EINVAL");
-    expect_error(dom0, XS_SET_PERMS, 0, "/\0r99999", "EINVAL");
-    expect_error(dom0, XS_WATCH, 0, "@nothing\0t", "EINVAL");
+    expect_error(dom0, XS_SET_PERMS, 0, "/\0r99999", "ENOENT");
     expect_error(dom0, XS_INTRODUCE, 0, "0\0" "1\0" "1", "EINVAL");
     expect_error(dom0, XS_INTRODUCE, 0, "32752\0" "1\0" "1", "EINVAL");
     expect_error(dom0, XS_GET_DOMAIN_PATH, 0, "-1", "EINVAL");
@@ -132,6 +131,7 @@ static void test_permissions(void **state)
     expect_error(one, XS_SET_PERMS, 0, "data/mine\0n1\0r2\0r3\0r4\0r5\0r6", "ENOSPC");
 
     expect_error(one, XS_INTRODUCE, 0, "3\0" "1\0" "1", "EACCES");
+    expect_error(one, XS_IS_DOMAIN_INTRODUCED, 0, "2", "EACCES");
     expect_error(one, XS_RELEASE, 0, "2", "EACCES");
     expect_error(one, XS_SET_TARGET, 0, "1\0" "2", "EACCES");
     expect_error(one, XS_CONTROL, 0, "help", "EACCES");
@@ -140,10 +140,15 @@ static void test_permissions(void **state)
     expect_reply(dom0, XS_SET_TARGET, 0, "2\0" "1", "OK");
     expect_node(two, 0, "/local/domain/1/name", "one");
 
-    /* A dead domain's number names nothing any more. */
+    /* Of a dead domain, what it owned goes, and its number names nothing any more. */
+    expect_reply(dom0, XS_WATCH, 0, "/local/domain/1/data/mine\0t", "OK");
+    expect_event(dom0, "/local/domain/1/data/mine", "t");
     store_conn_free(one);
     store_forget_domain(harness->store, 1);
-    expect_reply(dom0, XS_GET_PERMS, 0, "/local/domain/1/data/mine", "n0\0b2");
+    expect_event(dom0, "/local/domain/1/data/mine", "t");
+    expect_node(dom0, 0, "/local/domain/1/data", NULL);
+    expect_reply(dom0, XS_GET_PERMS, 0, "/local/domain/1/name", "n0");
+    expect_reply(dom0, XS_CONTROL, 0, "check", "OK");
 }
 
 static void test_quotas(void **state)
@@ -166,7 +171,7 @@ static void test_quotas(void **state)
     expect_reply(one, XS_RM, 0, "data/2", "OK");
     memset(text, 'v', sizeof(text));
     memcpy(text, "data/v", 7);
-    expect_error_at(one, XS_WRITE, 0, text, 7 + 2049, "E2BIG", __FILE__, __LINE__);
+    expect_error_at(one, XS_WRITE, 0, text, 7 + 2049, "ENOSPC", __FILE__, __LINE__);
     expect_reply_at(one, XS_WRITE, 0, text, 7 + 2048, "OK", 3, __FILE__, __LINE__);
     for (int i = 0; i < 128; i++) {
         struct message message;
@@ -250,11 +255,24 @@ static void test_transaction_conflicts(void **state)
     expect_error(dom0, XS_TRANSACTION_END, tx, "T", "EAGAIN");
     expect_node(dom0, 0, "/t/other", NULL);
 
+    /* Whoever looked at nothing relies on nothing: it is as if it came later. */
     tx = start_transaction(dom0);
     write_value(dom0, tx, "/t/x", "mine");
+    expect_node(dom0, tx, "/t/x", "mine");
+    write_value(dom0, 0, "/t/x", "theirs");
+    expect_reply(dom0, XS_TRANSACTION_END, tx, "T", "OK");
+    expect_node(dom0, 0, "/t/x", "mine");
+    tx = start_transaction(dom0);
+    expect_node(dom0, tx, "/t/x", "mine");
+    write_value(dom0, tx, "/t/x", "mine again");
     write_value(dom0, 0, "/t/x", "theirs");
     expect_error(dom0, XS_TRANSACTION_END, tx, "T", "EAGAIN");
     expect_node(dom0, 0, "/t/x", "theirs");
+    tx = start_transaction(dom0);
+    expect_reply(dom0, XS_MKDIR, tx, "/t/x", "OK");
+    expect_reply(dom0, XS_RM, 0, "/t/x", "OK");
+    expect_reply(dom0, XS_TRANSACTION_END, tx, "T", "OK");
+    write_value(dom0, 0, "/t/x", "theirs");
 
     tx = start_transaction(dom0);
     expect_node(dom0, tx, "/t/x", "theirs");
@@ -264,7 +282,33 @@ static void test_transaction_conflicts(void **state)
     tx = start_transaction(dom0);
     write_value(dom0, tx, "/t/x/deep/er", "d");
     expect_reply(dom0, XS_RM, 0, "/t/x", "OK");
-    expect_error(dom0, XS_TRANSACTION_END, tx, "T", "EAGAIN");
+    expect_reply(dom0, XS_TRANSACTION_END, tx, "T", "OK");
+    expect_node(dom0, 0, "/t/x/deep/er", "d");
+
+    /* What was missing and still is, even if something near it has come. */
+    tx = start_transaction(dom0);
+    expect_node(dom0, tx, "/t/no/thing", NULL);
+    expect_reply(dom0, XS_MKDIR, 0, "/t/no", "OK");
+    expect_reply(dom0, XS_TRANSACTION_END, tx, "T", "OK");
+    expect_reply(dom0, XS_CONTROL, 0, "check", "OK");
+}
+
+/* Permission that is withdrawn before the commit. */
+static void test_commit_without_permission(void **state)
+{
+    struct harness *harness = *state;
+    struct store_conn *dom0 = store_conn_socket(harness->store, NULL);
+    struct store_conn *one = store_conn_domain(harness->store, 1, 1, 1, 0, 0);
+    uint32_t tx;
+
+    write_value(dom0, 0, "/t", "1");
+    expect_reply(dom0, XS_SET_PERMS, 0, "/t\0n0\0b1", "OK");
+    tx = start_transaction(one);
+    write_value(one, tx, "/t/x", "x");
+    expect_reply(dom0, XS_SET_PERMS, 0, "/t\0n0\0r1", "OK");
+    expect_error(one, XS_TRANSACTION_END, tx, "T", "EAGAIN");
+    expect_node(dom0, 0, "/t/x", NULL);
+    expect_reply(dom0, XS_CONTROL, 0, "check", "OK");
 }
 
 static void test_watches(void **state)
@@ -618,7 +662,6 @@ static void test_random_requests(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, harness_setup, harness_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_read_write),
         TEST(test_bad_requests),
@@ -627,6 +670,7 @@ int main(void)
         TEST(test_quotas),
         TEST(test_transactions),
         TEST(test_transaction_conflicts),
+        TEST(test_commit_without_permission),
         TEST(test_watches),
         TEST(test_special_watches),
         TEST(test_local_access),
@@ -638,5 +682,5 @@ int main(void)
         TEST(test_random_requests),
     };
 
-    return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("store", tests, NULL, NULL) + conformance_tests();
 }
