@@ -55,6 +55,7 @@ test-guest: hypervisor debug
 	QEMU_SMP=2 $(MAKE) -C tests/guest O='$(O)' HYPERVISOR='$(O)/debug/domus' check
 
 test-system: hypervisor images
+	$(MAKE) -C tests/guest O='$(O)'
 	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v -p no:cacheprovider
 
 clean:

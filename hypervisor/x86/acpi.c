@@ -9,6 +9,7 @@
 #include <domus/string.h>
 #include <asm/acpi.h>
 #include <asm/boot.h>
+#include <asm/efi.h>
 #include <asm/mm_init.h>
 
 struct acpi_info acpi;
@@ -350,7 +351,7 @@ static void read_mcfg(void)
 
 void __init acpi_init(void)
 {
-    if (!read_rsdp(boot_info.rsdp) && !read_rsdp(find_rsdp())) {
+    if (!read_rsdp(efi_rsdp()) && !read_rsdp(boot_info.rsdp) && !read_rsdp(find_rsdp())) {
         printk(LOG_WARN "ACPI: no root pointer found: one CPU, no IO-APIC\n");
         return;
     }

@@ -9,6 +9,7 @@
 #include <domus/time.h>
 #include <asm/cpufeature.h>
 #include <asm/current.h>
+#include <asm/efi.h>
 #include <asm/machine.h>
 #include <asm/smp.h>
 #include <xen/platform.h>
@@ -44,7 +45,7 @@ static long firmware_info(struct xenpf_firmware_info *info)
     case XEN_FW_VBEDDC_INFO:
         return -ESRCH;
     case XEN_FW_EFI_INFO:
-        return -ENOSYS;
+        return efi_firmware_info(info->index, &info->u.efi_info);
     case XEN_FW_KBD_SHIFT_FLAGS:
         if (info->index != 0)
             return -ESRCH;

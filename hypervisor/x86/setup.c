@@ -18,6 +18,7 @@
 #include <asm/current.h>
 #include <asm/desc.h>
 #include <asm/dom0.h>
+#include <asm/efi.h>
 #include <asm/extable.h>
 #include <asm/fpu.h>
 #include <asm/irq.h>
@@ -85,6 +86,7 @@ static void __init init_memory(void)
 
 static void __init init_interrupts_and_time(void)
 {
+    efi_init();
     acpi_init();
     apic_init_boot();
     smp_prepare_cpus();

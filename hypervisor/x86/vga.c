@@ -4,6 +4,7 @@
  * ever). The last line scrolls.
  */
 #include <asm/acpi.h>
+#include <asm/efi.h>
 #include <asm/machine.h>
 #include <asm/mm_init.h>
 #include <asm/processor.h>
@@ -89,7 +90,8 @@ static bool __init text_mode(void)
 
 void __init vga_init(void)
 {
-    if (!text_mode())
+    /* UEFI has no text mode, whatever the registers of a card say that it drives in its own way. */
+    if (efi_booted() || !text_mode())
         return;
     screen = ioremap(VGA_MEMORY, ROWS * COLUMNS * sizeof(*screen));
     if (screen)

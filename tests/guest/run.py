@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Boots each test kernel as dom0 in QEMU and reads its results from the serial line. A kernel whose source holds a comment
-`EXPECT: regex` is to be crashed instead: the console must show that text, and neither a panic nor a test's result. With
-QEMU, QEMU_CPU, QEMU_SMP and HV_ARGS in the environment other machines are tried. The last line counts the tests of all
-kernels."""
+"""Boots each test kernel as dom0 in QEMU and reads its results from the serial line. A kernel whose source holds a
+comment `EXPECT: regex` is to be crashed instead: the console must show that text, and neither a panic nor a test's
+result. With QEMU, QEMU_CPU, QEMU_SMP and HV_ARGS in the environment other machines are tried. The last line counts the
+tests of all kernels."""
 import os
 import pathlib
 import re

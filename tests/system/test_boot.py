@@ -67,21 +67,44 @@ set timeout=0
 serial --unit=0 --speed=115200
 terminal_output serial
 menuentry Domus {
-    multiboot2 /boot/domus console=com1 dom0_mem=768M
-    module2 /boot/vmlinuz console=hvc0 loglevel=4 script
-    module2 /boot/dom0.cpio
+    multiboot2 /boot/domus console=com1 dom0_mem=%s
+    %s
 }
 """
+FIRMWARE = {"bios": [], "uefi": ["-bios", "/usr/share/ovmf/OVMF.fd"]}
 
 
-def test_grub_boots_an_iso():
+def boot_iso(firmware, dom0_mem, modules):
+    """Boots an ISO that both kinds of firmware can boot. modules: a file and its command line each."""
     with tempfile.TemporaryDirectory() as tmp:
         iso = Path(tmp, "iso")
         (iso / "boot/grub").mkdir(parents=True)
-        (iso / "boot/grub/grub.cfg").write_text(GRUB_CFG)
+        lines = []
+        for file, words in modules:
+            shutil.copy(file, iso / "boot")
+            lines.append(f"module2 /boot/{Path(file).name} {words}")
+        (iso / "boot/grub/grub.cfg").write_text(GRUB_CFG % (dom0_mem, "\n    ".join(lines)))
         shutil.copy(OUT / "domus", iso / "boot/domus")
-        shutil.copy(IMAGES / "vmlinuz", iso / "boot/vmlinuz")
-        shutil.copy(initramfs("true\n", tmp), iso / "boot/dom0.cpio")
-        subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", f"{tmp}/domus.iso", iso],
-                       check=True, capture_output=True)
-        check(run_qemu(["-cdrom", f"{tmp}/domus.iso", "-boot", "d"], 2, "2G", "max"))
+        subprocess.run(["grub-mkrescue", "-o", f"{tmp}/domus.iso", iso], check=True, capture_output=True)
+        return run_qemu([*FIRMWARE[firmware], "-cdrom", f"{tmp}/domus.iso", "-boot", "d"], 2, "2G", "max")
+
+
+# Without ACPI dom0 would come up, but halt instead of powering off, and have no interrupts for many devices.
+FINDS_FIRMWARE_TABLES = """
+[ -e /sys/firmware/acpi/tables/FACP ] || fail "dom0 has not found ACPI"
+[ -e /sys/class/dmi/id/product_name ] || fail "dom0 has not found SMBIOS"
+"""
+
+
+@pytest.mark.parametrize("firmware", FIRMWARE)
+def test_grub_boots_an_iso(firmware):
+    with tempfile.TemporaryDirectory() as tmp:
+        dom0 = initramfs(FINDS_FIRMWARE_TABLES, tmp)
+        result = boot_iso(firmware, "768M", [(IMAGES / "vmlinuz", "console=hvc0 loglevel=4 script"), (dom0, "")])
+    assert result.has("UEFI: version") == (firmware == "uefi"), result.console
+    check(result)
+
+
+def test_what_dom0_learns_of_uefi():
+    result = boot_iso("uefi", "64M", [(OUT / "tests/guest/test_efi.elf", "")])
+    assert result.has("# UEFI 2") and result.has(r"TEST-SUMMARY \d+ passed, 0 failed"), result.console

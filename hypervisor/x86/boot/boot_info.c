@@ -6,6 +6,7 @@
 #include <domus/lib.h>
 #include <domus/string.h>
 #include <asm/boot.h>
+#include <asm/efi.h>
 #include <asm/page.h>
 #include <xen/arch-x86/hvm/start_info.h>
 #include "multiboot.h"
@@ -116,6 +117,19 @@ static void __init parse_multiboot2_mmap(const struct mb2_tag_mmap *mmap)
     }
 }
 
+static void __init parse_multiboot2_efi_mmap(const struct mb2_tag_efi_mmap *mmap)
+{
+    const char *p = (const char *)(mmap + 1), *end = (const char *)mmap + mmap->size;
+
+    if (mmap->entry_size < sizeof(struct mb2_efi_mmap))
+        return;
+    for (; p + sizeof(struct mb2_efi_mmap) <= end; p += mmap->entry_size) {
+        const struct mb2_efi_mmap *entry = (const struct mb2_efi_mmap *)p;
+
+        efi_add_memory(entry->type, entry->start, entry->pages, entry->attributes);
+    }
+}
+
 static void __init parse_multiboot2(const struct mb2_info *info)
 {
     const char *p = (const char *)(info + 1), *end = (const char *)info + info->total_size;
@@ -142,6 +156,12 @@ static void __init parse_multiboot2(const struct mb2_info *info)
         }
         case MB2_TAG_MMAP:
             parse_multiboot2_mmap((const struct mb2_tag_mmap *)tag);
+            break;
+        case MB2_TAG_EFI64:
+            efi_set_system_table(((const struct mb2_tag_efi64 *)tag)->system_table);
+            break;
+        case MB2_TAG_EFI_MMAP:
+            parse_multiboot2_efi_mmap((const struct mb2_tag_efi_mmap *)tag);
             break;
         case MB2_TAG_ACPI_OLD:
             if (!boot_info.rsdp)

@@ -27,6 +27,7 @@
 #define MB2_TAG_EFI64    12
 #define MB2_TAG_ACPI_OLD 14
 #define MB2_TAG_ACPI_NEW 15
+#define MB2_TAG_EFI_MMAP 17
 
 /* Not of any protocol: what head.S passes on for PVH. */
 #define PVH_BOOT_MAGIC   0x336ec578
@@ -86,6 +87,22 @@ struct mb2_tag_mmap {
 struct mb2_mmap {
     u64 addr, len;
     u32 type, zero;
+};
+
+struct mb2_tag_efi64 {
+    u32 type, size;
+    u64 system_table;
+};
+
+struct mb2_tag_efi_mmap {
+    u32 type, size;
+    u32 entry_size, entry_version;
+};
+
+/* EFI_MEMORY_DESCRIPTOR of the UEFI specification 2.8, section 7.2. */
+struct mb2_efi_mmap {
+    u32 type;
+    u64 start, virtual_start, pages, attributes;
 };
 
 #endif
