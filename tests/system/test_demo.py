@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import pexpect
 import pytest
 
 from machine import OUT, ROOT
@@ -14,6 +15,37 @@ def test_the_demo_checks_itself():
     assert done.returncode == 0, done.stdout
     for line in "GUEST-DISK ok", "GUEST-PING ok", "GUEST-HTTP ok", "CHECK all is well", "demo: all worked":
         assert line in done.stdout, done.stdout
+
+
+PROMPT = "~ # "
+CTRL_A = "\x01"
+CTRL_CLOSING_BRACKET = "\x1d"
+
+
+def test_the_demo_leaves_its_user_at_a_shell():
+    demo = pexpect.spawn(str(ROOT / "guest/run-demo"), [str(OUT)], timeout=600, encoding="utf-8",
+                         codec_errors="replace", echo=False)
+    demo.expect("Try:")
+    demo.expect(PROMPT)
+    demo.sendline("domus list")
+    demo.expect(r"demo +1 +256 +1")
+    demo.expect(PROMPT)
+    demo.sendline("domus console demo")
+    demo.expect("GUEST-READY")
+    demo.send(CTRL_CLOSING_BRACKET)
+    demo.expect(PROMPT)
+    # QEMU passes every second one on; three switch over, three switch back.
+    demo.send(CTRL_A * 6)
+    demo.expect("input to Domus")
+    demo.send("q")
+    demo.expect("d1: references")
+    demo.send(CTRL_A * 6)
+    demo.expect("input to dom0")
+    demo.sendline("")
+    demo.expect(PROMPT)
+    demo.sendline("poweroff -f")
+    demo.expect(pexpect.EOF)
+    assert demo.wait() == 0
 
 
 # A QEMU that does on KVM what the test wants, and tells on what it ran the demo.
