@@ -157,14 +157,85 @@ void free_shared_page(struct page_info *pg)
     free_guest_pages(pg, 0);
 }
 
+/*
+ * Ends pg's being anyone's if it has refs references: the one of being its owner's, and the caller's if any. A type in
+ * use would have another. Nobody can take a reference afterwards.
+ */
+static bool leave_owner(struct page_info *pg, unsigned long refs)
+{
+    unsigned long alone = PGC_allocated | refs | (READ_ONCE(pg->count_info) & PGC_foreign_stale);
+
+    return cmpxchg(&pg->count_info, alone, 0) == alone;
+}
+
+/* ---- Many at once ---- */
+
+/* Gives nr pages from frame on back to the heap, in chunks as large as can be. */
+static void free_run(unsigned long frame, unsigned long nr)
+{
+    while (nr) {
+        unsigned int order = min((unsigned int)__builtin_ctzl(frame), (unsigned int)ilog2(nr));
+
+        order = min(order, (unsigned int)MAX_ORDER);
+        free_guest_pages(mfn_to_page(_mfn(frame)), order);
+        frame += 1UL << order;
+        nr -= 1UL << order;
+    }
+}
+
+/* Frees the pages of list, of which nobody knows any more. Runs of frames that follow each other go as one. */
+static void free_list_in_runs(struct list_head *list)
+{
+    unsigned long start = 0, nr = 0;
+
+    while (!list_empty(list)) {
+        struct page_info *pg = list_first_entry(list, struct page_info, list);
+        unsigned long frame = mfn_x(page_to_mfn(pg));
+
+        list_del(&pg->list);
+        set_gpfn_from_mfn(_mfn(frame), INVALID_M2P_ENTRY);
+        pg->owner = NULL;
+        if (frame != start + nr) {
+            free_run(start, nr);
+            start = frame;
+            nr = 0;
+        }
+        nr++;
+    }
+    free_run(start, nr);
+}
+
+unsigned int free_unused_pages(struct domain *d, unsigned int max)
+{
+    struct list_head unused;
+    unsigned int nr = 0;
+    bool last;
+
+    INIT_LIST_HEAD(&unused);
+    spin_lock(&d->page_alloc_lock);
+    while (nr < max && !list_empty(&d->page_list)) {
+        struct page_info *pg = list_first_entry(&d->page_list, struct page_info, list);
+
+        if (!leave_owner(pg, 1))
+            break;
+        list_move_tail(&pg->list, &unused);
+        nr++;
+    }
+    d->tot_pages -= nr;
+    last = nr && d->tot_pages == 0;
+    spin_unlock(&d->page_alloc_lock);
+
+    free_list_in_runs(&unused);
+    if (last)
+        put_domain(d);
+    return nr;
+}
+
 /* ---- Exchange ---- */
 
 bool take_page(struct domain *d, struct page_info *pg)
 {
-    /* Two references: the one of being d's, and the caller's. A type in use would have another. */
-    unsigned long alone = PGC_allocated | 2 | (READ_ONCE(pg->count_info) & PGC_foreign_stale);
-
-    if (cmpxchg(&pg->count_info, alone, 0) != alone)
+    if (!leave_owner(pg, 2))
         return false;
     spin_lock(&d->page_alloc_lock);
     list_del(&pg->list);

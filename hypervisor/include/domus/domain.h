@@ -237,6 +237,11 @@ int domain_claim_pages(struct domain *d, unsigned long nr);
 unsigned long total_claims(void);
 /* Called by put_page when the last reference goes. */
 void free_domain_page(struct page_info *pg);
+/*
+ * Frees at most max pages at the head of d's list, up to the first that anyone but d holds a reference of, d's own
+ * mappings included. d is dying. Returns how many. Takes page_alloc_lock and the heap's.
+ */
+unsigned int free_unused_pages(struct domain *d, unsigned int max);
 /* Frees a page that share_page_with_guest() gave, which nobody may have mapped any more. */
 void free_shared_page(struct page_info *pg);
 

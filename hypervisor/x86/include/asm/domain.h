@@ -86,7 +86,7 @@ struct arch_vcpu {
 };
 struct arch_domain {
     cpumask_t dirty_cpumask;         /* CPUs whose TLB may hold translations of its vCPUs; x86/switch.c */
-    struct list_head relmem_list;    /* pages already given up by pv_relinquish_memory; page_alloc_lock */
+    struct list_head relmem_list;    /* pages that pv_relinquish_memory has been at; page_alloc_lock */
     struct rangeset *ioport_caps;    /* ports allowed */
     struct cpu_policy *policy;       /* CPUID and MSRs that the guest sees; x86/cpuid.c */
     unsigned long pirq_eoi_map_mfn;
