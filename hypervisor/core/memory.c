@@ -289,6 +289,22 @@ static long reserved_device_memory(guest_ptr_t arg)
     return copy_field_to_guest((struct xen_reserved_device_memory_map *)arg, &u, nr_entries);
 }
 
+/* Only guests whose frames are translated have a map to change. Each of the arguments begins with the domain. */
+static long refuse_physmap(guest_ptr_t arg)
+{
+    struct domain *d;
+    domid_t domid;
+    int rc;
+
+    if (copy_from_guest(&domid, (const void *)arg, sizeof(domid)))
+        return -EFAULT;
+    d = get_remote_domain(domid, &rc);
+    if (!d)
+        return rc;
+    put_domain(d);
+    return -EACCES;
+}
+
 long do_memory_op(unsigned long cmd, guest_ptr_t arg)
 {
     unsigned int op = cmd & MEMOP_CMD_MASK;
@@ -323,8 +339,7 @@ long do_memory_op(unsigned long cmd, guest_ptr_t arg)
     case XENMEM_add_to_physmap:
     case XENMEM_add_to_physmap_batch:
     case XENMEM_remove_from_physmap:
-        /* Only guests whose frames are translated have a map to change. */
-        return -EACCES;
+        return refuse_physmap(arg);
     default:
         return arch_memory_op(cmd, arg);
     }

@@ -145,6 +145,8 @@ static long register_time(struct vcpu *v, guest_ptr_t arg)
 
     if (copy_from_guest(&area, (void *)arg, sizeof(area)))
         return -EFAULT;
+    if (!guest_range_ok((const void *)area.addr.p, sizeof(struct vcpu_time_info)))
+        return -EFAULT;
     WRITE_ONCE(v->time_info_guest, area.addr.p);
     if (v == current)
         update_vcpu_system_time(v);

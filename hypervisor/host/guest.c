@@ -192,6 +192,11 @@ static size_t reachable(const void *p, size_t bytes)
     return at >= HOST_GUEST_BYTES ? 0 : min(bytes, HOST_GUEST_BYTES - at);
 }
 
+bool guest_range_ok(const void *guest, size_t bytes)
+{
+    return reachable(guest, bytes) == bytes;
+}
+
 unsigned long arch_copy_from_guest(void *dst, const void *guest, size_t bytes)
 {
     size_t n = reachable(guest, bytes);

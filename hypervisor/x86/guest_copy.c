@@ -4,12 +4,13 @@
  * not writable, or in the hypervisor's slots, is not copied. Each returns the number of bytes left out, 0 for success.
  */
 #include <domus/arch.h>
+#include <domus/guest_access.h>
 #include <domus/lib.h>
 #include <asm/guest_read.h>
 #include <asm/processor.h>
 #include <asm/traps.h>
 
-static bool range_ok(const void *guest, size_t n)
+bool guest_range_ok(const void *guest, size_t n)
 {
     unsigned long start = (unsigned long)guest;
 
@@ -40,14 +41,14 @@ static unsigned long copy_faultable(void *to, const void *from, size_t n)
 
 unsigned long arch_copy_from_guest(void *to, const void *guest_from, size_t n)
 {
-    return range_ok(guest_from, n) ? copy_faultable(to, guest_from, n) : n;
+    return guest_range_ok(guest_from, n) ? copy_faultable(to, guest_from, n) : n;
 }
 
 bool read_guest_pair(u64 pair[2], guest_ptr_t guest)
 {
     bool ok = false;
 
-    if (unlikely(!range_ok((const void *)guest, 16)))
+    if (unlikely(!guest_range_ok((const void *)guest, 16)))
         return false;
     stac();
     asm volatile("1: mov (%[from]), %[low]\n"
@@ -63,14 +64,14 @@ bool read_guest_pair(u64 pair[2], guest_ptr_t guest)
 
 unsigned long arch_copy_to_guest(void *guest_to, const void *from, size_t n)
 {
-    return range_ok(guest_to, n) ? copy_faultable(guest_to, from, n) : n;
+    return guest_range_ok(guest_to, n) ? copy_faultable(guest_to, from, n) : n;
 }
 
 unsigned long arch_clear_guest(void *guest_to, size_t n)
 {
     unsigned long left = n;
 
-    if (!range_ok(guest_to, n))
+    if (!guest_range_ok(guest_to, n))
         return n;
     stac();
     asm volatile("1: rep stosb\n2:\n" _ASM_EXTABLE(1b, 2b) : "+c"(left), "+D"(guest_to) : "a"(0) : "memory");

@@ -15,6 +15,7 @@
 #include <xen/physdev.h>
 
 #define NR_PORTS 65536
+#define IO_BITMAP_BYTES (NR_PORTS / BITS_PER_BYTE)
 
 /* Read the operation's argument, which is at guest address `arg`, into a structure. */
 #define GET_ARG(op) copy_from_guest(&(op), (const void *)arg, sizeof(op))
@@ -78,7 +79,7 @@ static long set_iobitmap(guest_ptr_t arg)
 
     if (ret)
         return ret;
-    if (op.nr_ports > NR_PORTS)
+    if (op.nr_ports > NR_PORTS || !guest_range_ok(op.bitmap.p, IO_BITMAP_BYTES))
         return -EINVAL;
     current->arch.iobmp = op.bitmap.p;
     current->arch.iobmp_limit = op.nr_ports;

@@ -143,10 +143,11 @@ static void bitmap_decides(void)
     check_eq(set_bitmap(map, 0xed), 0);
     check_eq(run_user((unsigned long)user_in_ed), GP);
     /* What the pointer means is found out when it is used. */
-    if (set_bitmap((void *)HV_SECRET, 32768) == 0)
-        check_eq(run_user((unsigned long)user_in_ed), GP);
-    if (set_bitmap((void *)UNMAPPED, 32768) == 0)
-        check_eq(run_user((unsigned long)user_in_ed), GP);
+    check_eq(set_bitmap((void *)UNMAPPED, 32768), 0);
+    check_eq(run_user((unsigned long)user_in_ed), GP);
+    check_eq(set_bitmap((void *)HV_SECRET, 32768), -XEN_EINVAL);
+    check_eq(set_bitmap((void *)(HV_START - PAGE_SIZE), 32768), -XEN_EINVAL);
+    check_eq(set_bitmap(map, 65537), -XEN_EINVAL);
     check_eq(set_bitmap(NULL, 0), 0);
 }
 

@@ -204,11 +204,13 @@ static void physmap_of_pv(void)
     struct xen_remove_from_physmap remove = { .domid = DOMID_SELF, .gpfn = 0x100 };
 
     /* A PV guest has no physical map to change: grant frames are all that may be asked for. */
-    check(memory_op(XENMEM_add_to_physmap, &add) != 0);
+    check_eq(memory_op(XENMEM_add_to_physmap, &add), -XEN_EACCES);
     add.domid = NOBODY;
-    check(memory_op(XENMEM_add_to_physmap, &add) < 0);
-    check(memory_op(XENMEM_add_to_physmap, (void *)UNMAPPED) < 0);
-    check(memory_op(XENMEM_remove_from_physmap, &remove) != 0);
+    check_eq(memory_op(XENMEM_add_to_physmap, &add), -XEN_ESRCH);
+    check_eq(memory_op(XENMEM_add_to_physmap, (void *)UNMAPPED), -XEN_EFAULT);
+    check(memory_op(XENMEM_remove_from_physmap, &remove) < 0);
+    remove.domid = NOBODY;
+    check_eq(memory_op(XENMEM_remove_from_physmap, &remove), -XEN_ESRCH);
 }
 
 static void machphys(void)

@@ -185,8 +185,15 @@ static void time_areas(void)
     struct vcpu_register_time_memory_area reg;
 
     /* An area that cannot be written harms nobody. */
+    reg.addr.v = (void *)UNMAPPED;
+    check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, &reg, 0, 0), 0);
+    check_eq(poll(1, system_time() + 5 * NS_PER_MS) <= 0, 1);
     reg.addr.v = (void *)HV_SECRET;
-    (void)HCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, &reg, 0, 0);
+    check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, &reg, 0, 0), -XEN_EFAULT);
+    reg.addr.v = (void *)(HV_START - 8);
+    check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, &reg, 0, 0), -XEN_EFAULT);
+    reg.addr.v = NULL;
+    check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, &reg, 0, 0), 0);
     check_eq(poll(1, system_time() + 5 * NS_PER_MS) <= 0, 1);
     check_eq(HCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, UNMAPPED, 0, 0), -XEN_EFAULT);
 }

@@ -15,6 +15,8 @@
 unsigned long arch_copy_from_guest(void *dst, const void *guest, size_t bytes);
 unsigned long arch_copy_to_guest(void *guest, const void *src, size_t bytes);
 unsigned long arch_clear_guest(void *guest, size_t bytes);
+/* Whether the guest may name these addresses; there may be nothing. For those that are kept to be used later. */
+bool guest_range_ok(const void *guest, size_t bytes);
 
 static inline __must_check int copy_from_guest(void *dst, const void *guest, unsigned long bytes)
 {
