@@ -14,12 +14,18 @@
 #define FCW_RESET   0x037fu
 #define XSAVE_CPUID_LEAF 0xd
 
+/* x87 status word: an exception that is not masked is pending. */
+#define FSW_ERROR_SUMMARY 0x80
+
 /* What guests may use: x87, SSE, AVX, MPX no more, AVX-512, PKRU not in a PV guest. */
 #define XSTATE_AVX512 (7UL << 5)
 #define XSTATE_SERVED (XSTATE_FP_SSE | XSTATE_YMM | XSTATE_AVX512)
 
 u64 xfeature_mask __ro_after_init;
 unsigned int xsave_size __ro_after_init = 512;
+
+/* The CPU keeps the address of the last x87 instruction, and of its operand, to itself unless an exception is pending. */
+static bool keeps_pointers __ro_after_init;
 
 /* XCR0 as this CPU has it. */
 static DEFINE_PER_CPU(u64, loaded_xcr0);
@@ -36,6 +42,7 @@ void fpu_init_boot(void)
 {
     struct cpuid_leaf r;
 
+    keeps_pointers = boot_cpu.vendor == VENDOR_AMD && !cpu_has(RSTR_FP_ERR_PTRS);
     if (!cpu_has_xsave)
         return;
     r = cpuid_count(XSAVE_CPUID_LEAF, 0);
@@ -122,9 +129,25 @@ void vcpu_fpu_save(struct vcpu *v)
     }
 }
 
+/*
+ * AMD's CPUs before Zen 2 neither save nor restore those addresses, so that a guest would see another's: an instruction of
+ * our own puts constants there. Source: AMD's manual, volume 2, 11.5.12.
+ */
+static void hide_pointers(const struct xsave_area *area)
+{
+    static const u32 zero;
+    u16 status;
+
+    memcpy(&status, area->fxsave + 2, sizeof(status));
+    if (likely(!keeps_pointers) || (status & FSW_ERROR_SUMMARY))
+        return;
+    asm volatile("fnclex; ffree %%st(7); fildl %0" : : "m"(zero));
+}
+
 void vcpu_fpu_restore(struct vcpu *v)
 {
     clts();
+    hide_pointers(v->arch.xsave);
     if (xfeature_mask != 0) {
         load_xcr0(v->arch.xcr0_accum | XSTATE_FP_SSE);
         asm volatile("xrstorq %0" : : "m"(*v->arch.xsave), "a"(~0u), "d"(~0u) : "memory");
