@@ -36,7 +36,7 @@ int pirq_to_irq(const struct domain *d, unsigned int pirq)
 
     if (!table || pirq >= d->nr_pirqs)
         return -1;
-    return (int)READ_ONCE(table[pirq].irq_plus_1) - 1;
+    return (int)READ_ONCE(table[array_index_nospec(pirq, d->nr_pirqs)].irq_plus_1) - 1;
 }
 
 /* Most domains never have a pirq: the table is made for the first. The event lock is held. */

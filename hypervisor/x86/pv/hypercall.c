@@ -109,14 +109,17 @@ long hypercall_create_continuation(unsigned int op, unsigned int nargs, ...)
 int arch_multicall_call(struct multicall_entry *call)
 {
     struct vcpu *v = current;
+    hypercall_fn *fn = NULL;
 
-    if (call->op >= NR_HYPERCALLS || hypercall_table[call->op] == NULL) {
+    if (call->op < NR_HYPERCALLS)
+        fn = hypercall_table[array_index_nospec(call->op, NR_HYPERCALLS)];
+    if (fn == NULL) {
         call->result = (unsigned long)-ENOSYS;
         return 0;
     }
     v->hcall_preempted = false;
-    call->result = (unsigned long)hypercall_table[call->op](call->args[0], call->args[1], call->args[2], call->args[3],
-                                                            call->args[4], call->args[5]);
+    call->result = (unsigned long)fn(call->args[0], call->args[1], call->args[2], call->args[3], call->args[4],
+                                     call->args[5]);
     if (!v->hcall_preempted)
         return 0;
     v->hcall_preempted = false;
