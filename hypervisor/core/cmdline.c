@@ -7,8 +7,11 @@ char saved_cmdline[1024];
 
 #define WORD_MAX 256
 
+/* False if the number does not fit the variable. */
 static bool store_integer(const struct param *p, u64 value)
 {
+    if (p->len < sizeof(value) && value >> (p->len * BITS_PER_BYTE))
+        return false;
     switch (p->len) {
     case 1:
         *(u8 *)p->var = (u8)value;

@@ -49,7 +49,7 @@ static void words(void **state)
 static void reports(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "nonsense", "number=5x", "number=", "number", "size=1Q",
+    static const char *const bad[] = { "nonsense", "number=5x", "number=", "number", "size=1Q", "number=0x100000000", "number=-1",
         "flag=perhaps", "custom=bad", "no-number", "=", "no-", "numbe=1", "no-flag=on" };
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
