@@ -42,11 +42,6 @@ unsigned long strtoul(const char *s, char **end, int base)
     return negative ? 0 - value : value;
 }
 
-long strtol(const char *s, char **end, int base)
-{
-    return (long)strtoul(s, end, base);
-}
-
 u64 parse_size(const char *s, const char **end)
 {
     char *p;

@@ -35,11 +35,6 @@ int strncmp(const char *a, const char *b, size_t n)
     return 0;
 }
 
-int strcasecmp(const char *a, const char *b)
-{
-    return strncasecmp(a, b, SIZE_MAX);
-}
-
 int strncasecmp(const char *a, const char *b, size_t n)
 {
     for (; n; a++, b++, n--) {
@@ -60,18 +55,6 @@ char *strchr(const char *s, int c)
             return (char *)s;
         if (!*s)
             return NULL;
-    }
-}
-
-char *strrchr(const char *s, int c)
-{
-    const char *last = NULL;
-
-    for (;; s++) {
-        if (*s == (char)c)
-            last = s;
-        if (!*s)
-            return (char *)last;
     }
 }
 
@@ -116,13 +99,6 @@ size_t strlcpy(char *dst, const char *src, size_t size)
         dst[n] = '\0';
     }
     return len;
-}
-
-size_t strlcat(char *dst, const char *src, size_t size)
-{
-    size_t used = strnlen(dst, size);
-
-    return used + strlcpy(dst + used, src, size - used);
 }
 
 void *memchr(const void *s, int c, size_t n)

@@ -4,8 +4,7 @@
 #define DOMUS_CPUMASK_H
 
 #include <domus/bitmap.h>
-
-#define NR_CPUS 256
+#include <asm/config.h>
 
 typedef struct cpumask { DECLARE_BITMAP(bits, NR_CPUS); } cpumask_t;
 

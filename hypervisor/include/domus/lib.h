@@ -104,11 +104,6 @@ static inline unsigned int ilog2(unsigned long x)
     return fls(x) - 1;
 }
 
-static inline bool is_power_of_2(unsigned long x)
-{
-    return x && !(x & (x - 1));
-}
-
 #define hweight64(x)        ((unsigned int)__builtin_popcountl(x))
 
 /* The smallest order (log2 of pages) whose chunk holds that many pages or bytes. */
@@ -140,7 +135,6 @@ int scnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 
 /* Numbers as in C: base 0 takes 0x and 0 prefixes; *end, if wanted, is the first byte not used. */
 unsigned long strtoul(const char *s, char **end, int base);
-long strtol(const char *s, char **end, int base);
 
 /* A size in bytes with an optional suffix B, K, M, G, T (default of no suffix: bytes). */
 u64 parse_size(const char *s, const char **end);

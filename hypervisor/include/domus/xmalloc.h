@@ -21,8 +21,4 @@ void *xmalloc_array_bytes(size_t size, size_t nr, bool zero);
 /* Free and forget. */
 #define XFREE(p)                    do { xfree(p); (p) = NULL; } while (0)
 
-/* For objects of run-time size with a trailing array. */
-#define xzalloc_flex(type, member, nr) \
-    ((type *)xzalloc_bytes(offsetof(type, member) + MEMBER_SIZE(type, member[0]) * (size_t)(nr)))
-
 #endif

@@ -7,4 +7,6 @@
 #define PAGE_SIZE       (1UL << PAGE_SHIFT)
 #define PAGE_MASK       (~(PAGE_SIZE - 1))
 
+#define NR_CPUS         256
+
 #endif

@@ -37,7 +37,7 @@
 /* Where the image is loaded. */
 #define HV_LOAD_PHYS         CONST(0x200000)
 
-#define NR_CPUS 256     /* as in <domus/cpumask.h> */
+#define NR_CPUS 256
 
 /*
  * A CPU's window in slot 259: the GDT and LDT of the guest that runs there, the hypervisor's own descriptors, and code

@@ -34,8 +34,6 @@ struct page_info {
 #define PGC_hypervisor   (1UL << 62)     /* hypervisor's page, shared with a guest: not freed to the domain heap */
 #define PGC_broken       (1UL << 61)
 #define PGC_free         (1UL << 60)     /* in the heap */
-#define PGC_offlining    (1UL << 59)
-#define PGC_extra        (1UL << 58)     /* not counted in tot_pages */
 #define PGC_foreign_stale (1UL << 57)    /* TLBs of another domain's CPUs may still map it writable */
 #define PGC_count_mask   ((1UL << 48) - 1)
 
