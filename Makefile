@@ -48,6 +48,7 @@ test-clang:
 
 test-unit:
 	$(MAKE) -C tests/unit O='$(O)' check
+	$(MAKE) -C tests/fuzz O='$(O)' check
 
 # Once as it is, and once where the hypervisor checks itself and CPUs can disturb each other.
 test-guest: hypervisor debug

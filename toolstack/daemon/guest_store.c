@@ -101,6 +101,9 @@ void guest_store_put_dom0(void)
     store_put(the_store, "/local/domain/0/name", "Domain-0");
     store_put(the_store, "/local/domain/0/domid", "0");
     store_put(the_store, "/tool/xenstored", "%s", "");
+    /* libxl finds pools by their names here. */
+    if (!store_get(the_store, "/local/pool/0/name"))
+        store_put(the_store, "/local/pool/0/name", "Pool-0");
 }
 
 void guest_store_ask(int domid, const char *request)

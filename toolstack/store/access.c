@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xen/xen.h>
-
 static uint8_t access_of(uint16_t domid, const struct perm *perms, unsigned int count)
 {
     if (perms[0].domid == domid)
@@ -71,7 +69,7 @@ int perm_parse(const char *text, struct perm *perm)
     domid = strtoul(text + 1, &end, 10);
     if (*end)
         return -EINVAL;
-    if (domid >= DOMID_FIRST_RESERVED)
+    if (domid >= DOMAINS)
         return -ENOENT;
     perm->access = letter - letters; /* the letters stand in the order of the bits */
     perm->domid = domid;

@@ -47,20 +47,19 @@ static void add(struct bytes *text, const char *format, ...)
 static int do_check(const struct control *control)
 {
     struct store *store = control->request->store;
-    struct usage *usage = xcalloc(DOMAINS, sizeof(*usage));
+    struct usage *usage = usage_count(store);
     struct bytes text = { 0 };
 
-    usage_recount(store, usage);
-    for (int domid = 0; domid < DOMAINS; domid++) {
+    for (uint32_t domid = 0; domid < DOMAINS; domid++) {
         if (memcmp(&usage[domid], &store->usage[domid], sizeof(*usage))) {
-            log_error("store: domain %d owns %lld nodes of %lld bytes, and %lld and %lld were counted", domid,
+            log_error("store: domain %u owns %lld nodes of %lld bytes, and %lld and %lld were counted", domid,
                       (long long)usage[domid].nodes, (long long)usage[domid].bytes,
                       (long long)store->usage[domid].nodes, (long long)store->usage[domid].bytes);
-            add(&text, "%s%d", bytes_length(&text) ? ", " : "wrongly counted, and set right: domains ", domid);
+            add(&text, "%s%u", bytes_length(&text) ? ", " : "wrongly counted, and set right: domains ", domid);
         }
     }
-    memcpy(store->usage, usage, DOMAINS * sizeof(*usage));
-    free(usage);
+    free(store->usage);
+    store->usage = usage;
     return bytes_length(&text) ? answer(control, &text) : reply_ok(control->request);
 }
 
@@ -134,9 +133,9 @@ static int do_memreport(const struct control *control)
             conn->socket ? "client of domain" : "domain", conn->domid, conn->watch_count, conn->watch_bytes,
             conn->transaction_count, conn->transaction_bytes, bytes_length(&conn->out));
     }
-    for (int domid = 0; domid < DOMAINS; domid++)
+    for (uint32_t domid = 0; domid < DOMAINS; domid++)
         if (store->usage[domid].nodes)
-            add(&text, "domain %d owns %lld nodes, %lld bytes\n", domid, (long long)store->usage[domid].nodes,
+            add(&text, "domain %u owns %lld nodes, %lld bytes\n", domid, (long long)store->usage[domid].nodes,
                 (long long)store->usage[domid].bytes);
     rc = store->ops->report(store->context, control->count ? control->arguments[0] : NULL,
                             (const char *)bytes_front(&text), bytes_length(&text));

@@ -11,12 +11,13 @@
 #include <sys/queue.h>
 
 #include <xen/io/xs_wire.h>
+#include <xen/xen.h>
 
 #include "lib/bytes.h"
 #include "store/store.h"
 
 #define WATCH_BUCKETS 1024 /* at start */
-#define DOMAINS 65536
+#define DOMAINS DOMID_FIRST_RESERVED
 
 /* Above this much unread output a client's requests wait; above its quota of memory, or this, it is dead. */
 #define OUTPUT_WAIT 16384
@@ -145,7 +146,7 @@ struct store {
     bool quota_set[QUOTA_COUNT]; /* by XS_CONTROL: the journal has it */
     struct version main; /* its changes go to usage at once */
     uint64_t generation;
-    struct usage usage[DOMAINS];
+    struct usage *usage; /* of each domain */
     struct perm *special_perms[2]; /* of @introduceDomain and @releaseDomain */
     unsigned int special_perm_counts[2];
     LIST_HEAD(, store_conn) conns;
@@ -213,8 +214,8 @@ bool quota_has_memory(const struct store_conn *conn, size_t more);
  */
 int version_apply(struct store *store, struct version *version, struct store_conn *conn, const struct op *op,
                   bool *changed);
-/* Count anew what each domain owns of the store's version, into an array of DOMAINS. */
-void usage_recount(struct store *store, struct usage *usage);
+/* Count what each domain owns of the store's version: an array of DOMAINS, to be freed. */
+struct usage *usage_count(const struct store *store);
 void version_free(struct version *version);
 void op_free(struct op *op);
 

@@ -287,6 +287,7 @@ static void replay_op(struct store *store, struct reader *reader)
     for (unsigned int i = 0; i < count && !reader->failed; i++) {
         perms[i].domid = reader_u16(reader);
         perms[i].access = reader_u8(reader) & (PERM_READ | PERM_WRITE);
+        reader->failed |= perms[i].domid >= DOMAINS;
     }
     if (type == OP_PERMS && count > 0 && special_index(path) >= 0 && !reader->failed) {
         replay_special(store, special_index(path), perms, count);
@@ -428,7 +429,9 @@ static void replay_record(struct store *store, struct reader *reader)
         return;
     }
     domid = reader_u16(reader);
-    if (record == RECORD_STRIP)
+    if (domid >= DOMAINS)
+        reader->failed = true;
+    else if (record == RECORD_STRIP)
         tree_strip_domain(&store->main.root, domid, ++store->generation);
     else if (record == RECORD_CONN)
         replay_conn(store, domid, reader);
@@ -459,7 +462,8 @@ size_t store_replay(struct store *store, const void *data, size_t length)
             log_error("store: the journal has a record that makes no sense at byte %zu", done);
         done += sizeof(header) + header.length;
     }
-    usage_recount(store, store->usage);
+    free(store->usage);
+    store->usage = usage_count(store);
     store->replaying = false;
     return done;
 }

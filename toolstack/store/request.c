@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xen/xen.h>
-
 #include "lib/alloc.h"
 
 void reply(const struct request *request, const void *payload, size_t length)
@@ -67,7 +65,7 @@ int parse_domid(const char *text, uint16_t *domid)
 {
     uint64_t value;
 
-    if (!parse_number(text, DOMID_FIRST_RESERVED - 1, &value))
+    if (!parse_number(text, DOMAINS - 1, &value))
         return -EINVAL;
     *domid = value;
     return 0;

@@ -22,7 +22,7 @@ struct store *store_new(const struct store_ops *ops, void *context, uint64_t see
     store_quota_defaults(&store->quota);
     store->generation = seed;
     store->main.root = tree_new();
-    usage_recount(store, store->usage);
+    store->usage = usage_count(store);
     watches_init(store);
     for (int i = 0; i < 2; i++) {
         store->special_perms[i] = xmemdup(&nobody, sizeof(nobody));
@@ -42,6 +42,7 @@ void store_free(struct store *store)
     version_free(&store->main);
     free(store->special_perms[0]);
     free(store->special_perms[1]);
+    free(store->usage);
     free(store->buckets);
     free(store->trace_file);
     bytes_clear(&store->journal);

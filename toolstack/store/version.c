@@ -89,10 +89,12 @@ static void count_node(void *context, const char *path, const struct node *node)
     usage[node->perms[0].domid].bytes += node_bytes(node);
 }
 
-void usage_recount(struct store *store, struct usage *usage)
+struct usage *usage_count(const struct store *store)
 {
-    memset(usage, 0, DOMAINS * sizeof(*usage));
+    struct usage *usage = xcalloc(DOMAINS, sizeof(*usage));
+
     tree_walk(store->main.root, "/", count_node, usage);
+    return usage;
 }
 
 /* What making or setting `op->path` adds to its owner's share; `node` is what is there, if anything. */
