@@ -96,12 +96,12 @@ static void name_of_the_vendor(void)
     memset(cut, 0xff, sizeof(cut));
     check_eq(vendor(cut, 5), 0);
     check_eq(cut[0], name[0]);
-    check_eq(cut[1], 0);
+    check_eq(cut[1], domus_or_xen(0, name[1]));         /* Xen does not end what it cuts */
     check_eq(cut[2], 0xffff);
     check_eq(vendor(cut, ~0u), 0);
     check_eq(memcmp(cut, name, (len + 1) * sizeof(name[0])), 0);
-    check_eq(vendor(cut, 1), -XEN_EINVAL);
-    check_eq(vendor(cut, 0), -XEN_EINVAL);
+    check_eq(vendor(cut, 1), domus_or_xen(-XEN_EINVAL, 0));
+    check_eq(vendor(cut, 0), domus_or_xen(-XEN_EINVAL, 0));
     check_eq(vendor((void *)UNMAPPED, 100), -XEN_EFAULT);
     check_eq(vendor((void *)HV_SECRET, 100), -XEN_EFAULT);
     check_eq(vendor((void *)~0UL, 100), -XEN_EFAULT);
