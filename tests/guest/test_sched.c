@@ -228,6 +228,24 @@ static void nmi_before_sleep(void)
     }
 }
 
+/* The entry of the trap table serves as well as a callback: it is all that Linux gives. */
+static void nmi_by_the_trap_table(void)
+{
+    extern char nmi_entry[];
+    struct callback_unregister nmi = { .type = CALLBACKTYPE_nmi };
+    struct trap_info table[2] = {
+        { .vector = 2, .flags = 4, .cs = FLAT_KERNEL_CS, .address = (unsigned long)nmi_entry },
+    };
+
+    check_eq(HCALL(callback_op, CALLBACKOP_unregister, &nmi, 0, 0, 0), 0);
+    nmi_count = 0;
+    check_eq(HCALL(vcpu_op, VCPUOP_send_nmi, 0, 0, 0, 0), 0);
+    check_eq(nmi_count, 0);
+    check_eq(HCALL(set_trap_table, table, 0, 0, 0, 0), 0);
+    check_eq(HCALL(vcpu_op, VCPUOP_send_nmi, 0, 0, 0, 0), 0);
+    check_eq(nmi_count, 1);
+}
+
 /* ---- A second vCPU ---- */
 
 static char second_stack[8192] __attribute__((aligned(16)));
@@ -393,4 +411,4 @@ static void vcpu_info_areas(void)
 
 TESTS({ "arguments", arguments }, { "polls", polls }, { "timers", one_shot_timer },
       { "arguments of vcpu_op", vcpu_arguments }, { "run states", runstates }, { "time areas", time_areas },
-      { "NMI before sleep", nmi_before_sleep }, { "hostile contexts", hostile_contexts }, { "second vCPU", second_vcpu }, { "vcpu_info areas", vcpu_info_areas });
+      { "NMI before sleep", nmi_before_sleep }, { "NMI by the trap table", nmi_by_the_trap_table }, { "hostile contexts", hostile_contexts }, { "second vCPU", second_vcpu }, { "vcpu_info areas", vcpu_info_areas });

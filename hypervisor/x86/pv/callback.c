@@ -246,16 +246,15 @@ void pv_deliver_event(struct cpu_user_regs *regs)
 bool pv_deliver_async(struct cpu_user_regs *regs)
 {
     struct vcpu *v = current;
-    struct bounce b = { .address = v->arch.nmi_callback, .mask_events = true };
 
     (void)regs;
     if (!nmi_deliverable(v))
         return false;
     __atomic_fetch_and(&v->arch.async, ~ASYNC_NMI_PENDING, __ATOMIC_SEQ_CST);
-    if (b.address == 0)
+    if (v->arch.trap[X86_EXC_NMI].address == 0)
         return true;
     __atomic_fetch_or(&v->arch.async, ASYNC_NMI_MASKED, __ATOMIC_SEQ_CST);
-    bounce(v, &b);
+    bounce_trap(v, X86_EXC_NMI, FRAME_PLAIN, 0);
     return true;
 }
 
@@ -321,6 +320,14 @@ long do_set_trap_table(guest_ptr_t traps)
     return 0;
 }
 
+/* Callbacks for NMIs and the entry of the trap table are one: Linux sets only the latter. */
+static void set_nmi_callback(struct vcpu *v, unsigned long address)
+{
+    v->arch.trap[X86_EXC_NMI] = (struct pv_trap){
+        .address = address, .cs = FLAT_KERNEL_CS, .flags = PV_TRAP_MASK_EVENTS,
+    };
+}
+
 static long register_callback(struct vcpu *v, const struct callback_register *reg)
 {
     unsigned int flag = 0;
@@ -348,7 +355,7 @@ static long register_callback(struct vcpu *v, const struct callback_register *re
         flag = CBF_SYSENTER_MASKS_EVENTS;
         break;
     case CALLBACKTYPE_nmi:
-        v->arch.nmi_callback = reg->address;
+        set_nmi_callback(v, reg->address);
         break;
     default:
         return -ENOSYS;
@@ -376,7 +383,7 @@ long do_callback_op(int cmd, guest_ptr_t arg)
         if (copy_from_guest(&unreg, (const void *)arg, sizeof(unreg)))
             return -EFAULT;
         if (unreg.type == CALLBACKTYPE_nmi) {
-            current->arch.nmi_callback = 0;
+            set_nmi_callback(current, 0);
             return 0;
         }
         /* The others cannot be missing in a running kernel. */
@@ -411,10 +418,10 @@ long do_nmi_op(unsigned int cmd, guest_ptr_t arg)
             return -EFAULT;
         if (!guest_address_ok(cb.handler_address))
             return -EINVAL;
-        current->arch.nmi_callback = cb.handler_address;
+        set_nmi_callback(current, cb.handler_address);
         return 0;
     case XENNMI_unregister_callback:
-        current->arch.nmi_callback = 0;
+        set_nmi_callback(current, 0);
         return 0;
     default:
         return -ENOSYS;

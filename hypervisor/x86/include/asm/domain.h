@@ -47,7 +47,7 @@ struct arch_vcpu {
     unsigned long page_fault_entry;  /* handler of page faults for entry code; 0: those go through C */
     unsigned long kernel_ss;
     unsigned long event_callback, failsafe_callback, syscall_callback;
-    unsigned long sysenter_callback, syscall32_callback, nmi_callback;
+    unsigned long sysenter_callback, syscall32_callback;
     u16 syscall32_cs, sysenter_cs;
     unsigned int callback_flags;     /* CBF_* */
     struct pv_trap *trap;            /* [256] */
