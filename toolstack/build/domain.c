@@ -211,6 +211,12 @@ static int step_limits(struct build *build)
     error = set_memory_map(build);
     if (error < 0)
         return refused_by_hypervisor(build, "set its memory map", error);
+    /* From here on nobody else can take what it needs. */
+    error = hv_claim_pages(build->domid, build->layout.nr_pages);
+    if (error == -ENOMEM)
+        return out_of_memory(build);
+    if (error < 0)
+        return refused_by_hypervisor(build, "set memory aside for it", error);
     error = hv_domain_info(build->domid, &info);
     if (error < 0)
         return refused_by_hypervisor(build, "describe the domain", error);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The smallest guest that does anything: it connects its console, says that it is there, and sleeps until somebody types.
+ * What is typed comes back; q powers it off. It serves where there are to be hundreds of guests.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include <xen/xen.h>
+#include <xen/event_channel.h>
+#include <xen/io/console.h>
+#include <xen/sched.h>
+#include <xen/vcpu.h>
+
+#define VIRT_BASE 0xffffffff80000000UL
+#define PTE_DATA 0x67UL /* present, writable, user, accessed, dirty */
+#define M2P ((const unsigned long *)MACH2PHYS_VIRT_START)
+
+long hypercall(unsigned int number, unsigned long a, unsigned long b, unsigned long c);
+void tiny_main(struct start_info *start_info);
+
+static char shared_info_window[4096] __attribute__((aligned(4096)));
+static struct xencons_interface *console;
+static evtchn_port_t port;
+
+static void notify(void)
+{
+    struct evtchn_send send = { .port = port };
+
+    hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_send, (unsigned long)&send, 0);
+}
+
+/* What does not fit is lost: nobody may read. */
+static void put(const char *text)
+{
+    XENCONS_RING_IDX produced = console->out_prod;
+
+    for (; *text && produced - console->out_cons < sizeof(console->out); text++)
+        console->out[MASK_XENCONS_IDX(produced++, console->out)] = *text;
+    __atomic_store_n(&console->out_prod, produced, __ATOMIC_RELEASE);
+    notify();
+}
+
+/* Send back what was typed. */
+static void echo(void)
+{
+    XENCONS_RING_IDX consumed = console->in_cons, produced = __atomic_load_n(&console->in_prod, __ATOMIC_ACQUIRE);
+    char text[2] = "";
+
+    while (consumed != produced) {
+        text[0] = console->in[MASK_XENCONS_IDX(consumed++, console->in)];
+        __atomic_store_n(&console->in_cons, consumed, __ATOMIC_RELEASE);
+        put(text);
+        if (text[0] == 'q') {
+            struct sched_shutdown shutdown = { .reason = SHUTDOWN_poweroff };
+
+            hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, (unsigned long)&shutdown, 0);
+        }
+    }
+}
+
+void tiny_main(struct start_info *start_info)
+{
+    struct shared_info *shared_info = (struct shared_info *)shared_info_window;
+    struct sched_poll poll = { .nr_ports = 1 };
+
+    port = start_info->console.domU.evtchn;
+    console = (struct xencons_interface *)(VIRT_BASE + (M2P[start_info->console.domU.mfn] << 12));
+    hypercall(__HYPERVISOR_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
+    hypercall(__HYPERVISOR_update_va_mapping, (unsigned long)shared_info, start_info->shared_info | PTE_DATA,
+              UVMF_INVLPG);
+    put("TINY-READY\r\n");
+    set_xen_guest_handle(poll.ports, &port);
+    /* Events stay masked, so that nothing but the poll ends. */
+    for (;;) {
+        hypercall(__HYPERVISOR_sched_op, SCHEDOP_poll, (unsigned long)&poll, 0);
+        __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1UL << port % 64), __ATOMIC_SEQ_CST);
+        echo();
+    }
+}
