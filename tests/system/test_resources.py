@@ -116,6 +116,23 @@ domus cpupool-list | grep -q '^Pool-node0 ' || fail "$(domus cpupool-list)"
 domus cpupool-rename Pool-node0 Pool-0
 """
 
+TOP = """
+domus top -b -i 2 -d 1 -s memory > /tmp/top || fail top
+[ "$(grep -c '^demo ' /tmp/top)" = 2 ] || fail "$(cat /tmp/top)"
+grep -A2 '^Domus' /tmp/top | sed -n 3p | grep -q '^Domain-0 ' || fail "not sorted by memory: $(cat /tmp/top)"
+guest demo 'dd if=/dev/xvda of=/dev/null bs=64k count=16 iflag=direct; ping -c 3 -W 5 10.0.0.1 > /dev/null'
+# Name, state, time, CPU%, memory, memory%, maxmem, vCPUs, cards, sent, received, disks, full, reads.
+domus top -b -i 1 | awk '$1 == "demo" && $9 == 1 && $10 > 0 && $11 > 0 && $12 == 1 && $14 > 0' | grep -q . ||
+    fail "$(domus top -b -i 1)"
+domus top --json -i 1 | grep -q '"name":"demo".*"sectors_read":[1-9]' || fail "$(domus top --json -i 1)"
+refused 2 domus top -i none
+refused 2 domus top -s colour
+# On a terminal: sorts by a key, ends by another.
+printf mcq | TERM=vt100 domus top -d 60 > /dev/console || fail "top on a terminal"
+printf q | TERM=unheard-of domus top > /dev/console 2>/tmp/said && fail "a terminal that nobody knows"
+says "TERM"
+"""
+
 AFTER = """
 domus vcpu-set demo 2 || fail "vcpu-set 2"
 kill -9 $(pidof domusd)
@@ -129,7 +146,9 @@ grep '^GUEST-UP' $log | tail -n 1 | grep -q 'cpus=2' || fail "not as before: $(g
 
 
 def test_memory_and_virtual_cpus_of_a_running_guest():
-    check(boot(START + MEMORY + VCPUS + PLACEMENT + POOLS + AFTER))
+    result = boot(START + MEMORY + VCPUS + PLACEMENT + POOLS + TOP + AFTER)
+    check(result)
+    assert result.has("sorted by name"), f"top draws nothing:\n{result.console}"
 
 
 RACE = HELPERS + """

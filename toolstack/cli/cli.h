@@ -64,6 +64,7 @@ extern const struct command definition_commands[];
 extern const struct command host_commands[];
 extern const struct command resource_commands[];
 extern const struct command pool_commands[];
+extern const struct command device_commands[];
 
 /*
  * The command that `name` means: its name, an xl name of it, or the beginning of a single one. NULL after saying on
@@ -154,6 +155,7 @@ int command_debug_keys(const struct invocation *invocation);
 int command_log(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);
 int command_dmesg(const struct invocation *invocation);
+int command_top(const struct invocation *invocation);
 int command_info(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);
 

@@ -163,6 +163,7 @@ const struct command host_commands[] = {
 const struct command_group command_groups[] = {
     { "domains", domain_commands },
     { "resources of domains", resource_commands },
+    { "devices", device_commands },
     { "CPU pools", pool_commands },
     { "definitions", definition_commands },
     { "host", host_commands },

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -15,6 +16,7 @@
 #define SPEC_MAX 1024
 
 static const char disk_remedy[] = "write disk = [ \"/path,raw,xvda,rw\" ] or [ \"phy:/dev/name,xvda,w\" ]";
+static const char format_remedy[] = "use raw, qcow2, vmdk, vhd, vhdx, vdi, qed or qcow";
 static const char vif_remedy[] = "write vif = [ \"mac=00:16:3e:xx:xx:xx,bridge=xenbr0\" ], all parts optional";
 
 static json_t *bad(struct failure *failure, const char *remedy, const char *why, ...)
@@ -122,17 +124,40 @@ static bool take_disk_place(struct disk *disk, const char *part)
     return true;
 }
 
-/* phy:, file: and raw: before the target say nothing that is not known from it. */
-static char *skip_prefix(struct disk *disk, char *text)
-{
-    static const char *const prefixes[] = {"phy:", "file:", "raw:"};
+static const char *const disk_formats[] = {"raw", "qcow2", "vmdk", "vhd", "vpc", "vhdx", "vdi", "qed", "qcow"};
+#define DISK_FORMATS (sizeof(disk_formats) / sizeof(disk_formats[0]))
 
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        if (strncasecmp(text, prefixes[i], strlen(prefixes[i])) == 0) {
+/* The text behind "word:", or NULL if it does not begin so. */
+static char *behind_prefix(char *text, const char *word)
+{
+    size_t length = strlen(word);
+
+    return strncasecmp(text, word, length) == 0 && text[length] == ':' ? text + length + 1 : NULL;
+}
+
+/*
+ * What old configurations have before the target: phy:, file:, tap: and the like say nothing that is not known from it, a
+ * format's name is the format.
+ */
+static char *skip_prefixes(struct disk *disk, char *text)
+{
+    static const char *const prefixes[] = {"phy", "file", "tap", "tap2", "aio", "tapdisk"};
+    bool found;
+
+    do {
+        char *rest = NULL;
+
+        for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]) && !rest; i++)
+            rest = behind_prefix(text, prefixes[i]);
+        for (size_t i = 0; i < DISK_FORMATS && !rest; i++)
+            if ((rest = behind_prefix(text, disk_formats[i])) != NULL)
+                disk->format = disk_formats[i];
+        found = rest;
+        if (found) {
             disk->old_style = true;
-            return text + strlen(prefixes[i]);
+            text = rest;
         }
-    }
+    } while (found);
     return text;
 }
 
@@ -152,7 +177,7 @@ static json_t *unknown_key(struct failure *failure, const char *part, const char
 /* Take the specification apart. It is cut up; *disk points into it. */
 static bool split_disk(char *text, struct disk *disk, struct failure *failure)
 {
-    char *part, *rest = skip_prefix(disk, text + strspn(text, " \t\n"));
+    char *part, *rest = skip_prefixes(disk, text + strspn(text, " \t\n"));
 
     while (rest) {
         /* target= takes all that follows it, commas included. */
@@ -185,11 +210,24 @@ static const char *clean_vdev(struct disk *disk, char *buffer, size_t size)
     return buffer;
 }
 
+static json_t *lower_case(const char *word)
+{
+    char text[16];
+    size_t i;
+
+    for (i = 0; word[i] && i < sizeof(text) - 1; i++)
+        text[i] = tolower((unsigned char)word[i]);
+    text[i] = '\0';
+    return json_string(text);
+}
+
 json_t *disk_parse(const char *spec, struct failure *failure)
 {
+    static const char *const backend_types[] = {"phy", "qdisk"};
     struct disk disk = {0};
     char text[SPEC_MAX], vdev_text[64];
     const char *vdev;
+    json_t *object;
     bool writable;
 
     if (strlen(spec) >= sizeof(text))
@@ -202,31 +240,38 @@ json_t *disk_parse(const char *spec, struct failure *failure)
         return bad(failure, disk_remedy, "it does not say which file or device the disk is");
     if (!vdev || !*vdev)
         return bad(failure, disk_remedy, "it does not say which disk of the guest it is to be (vdev)");
-    if (disk.format && *disk.format && strcasecmp(disk.format, "raw") != 0)
-        return bad(failure, "convert it: qemu-img convert -O raw OLD NEW", "its format is `%s'; only raw can be served",
-                   disk.format);
-    if (disk.unsupported || (disk.backend_type && strcasecmp(disk.backend_type, "phy") != 0))
-        return bad(failure, "leave it out: disks are served by dom0's kernel", "`%s' is not supported",
+    if (disk.format && *disk.format && !is_one_of(disk.format, disk_formats, DISK_FORMATS))
+        return bad(failure, format_remedy, "its format is `%s'", disk.format);
+    if (disk.unsupported || (disk.backend_type && !is_one_of(disk.backend_type, backend_types, 2)))
+        return bad(failure, "leave it out: how a disk is served follows from its format", "`%s' is not supported",
                    disk.unsupported ? disk.unsupported : disk.backend_type);
     if (disk.access && *disk.access && !is_one_of(disk.access, (const char *const[]){"r", "ro", "w", "rw"}, 4))
         return bad(failure, "write rw (or w) or ro (or r)", "its access `%s' is neither to read nor to write",
                    disk.access);
     writable = !disk.cdrom && !(disk.access && tolower((unsigned char)disk.access[0]) == 'r' && !disk.access[1]) &&
                !(disk.access && strcasecmp(disk.access, "ro") == 0);
-    return json_pack("{s:o, s:s, s:s, s:s}", "target", absolute_path(disk.target), "vdev", vdev, "format", "raw",
-                     "access", writable ? "rw" : "ro");
+    object = json_pack("{s:o, s:s, s:o, s:s}", "target", absolute_path(disk.target), "vdev", vdev, "format",
+                       lower_case(disk.format && *disk.format ? disk.format : "raw"), "access", writable ? "rw" : "ro");
+    if (disk.cdrom)
+        json_object_set_new(object, "cdrom", json_true());
+    return object;
 }
 
 /* --- network cards ------------------------------------------------------------------------------- */
 
-/* Keys that the daemon takes; those that make no difference to a paravirtualized card; and those it cannot do. */
+/*
+ * The keys, sorted by what becomes of them: passed on as text, as a number, as yes or no; no difference to a
+ * paravirtualized card; not to be had.
+ */
 static const char *const vif_keys[] = {
-    "mac",     "bridge",  "ip",         "script", "type",  "model",   "rate",
-    "vifname", "backend", "gatewaydev", "mtu",    "devid", "trusted", "vlan",
+    "mac", "bridge", "ip", "script", "rate", "vlan", "mtu", "devid", "antispoof", "isolated", "type", "model",
+    "vifname", "backend", "gatewaydev", "trusted",
 };
-#define VIF_KEYS          (sizeof(vif_keys) / sizeof(vif_keys[0]))
-#define VIF_KEYS_USED     4
-#define VIF_KEYS_HARMLESS 2
+#define VIF_KEYS         (sizeof(vif_keys) / sizeof(vif_keys[0]))
+#define VIF_TEXTS_END    5
+#define VIF_NUMBERS_END  8
+#define VIF_FLAGS_END    10
+#define VIF_HARMLESS_END 12
 
 static bool is_mac(const char *text)
 {
@@ -234,6 +279,28 @@ static bool is_mac(const char *text)
         if (i % 3 == 2 ? text[i] != ':' : !isxdigit((unsigned char)text[i]))
             return false;
     return text[17] == '\0';
+}
+
+/* Put the value of the key with index `key` into `vif`. */
+static bool put_vif_value(json_t *vif, size_t key, const char *value, struct failure *failure)
+{
+    static const char *const yes[] = {"1", "yes", "true", "on"}, *const no[] = {"0", "no", "false", "off"};
+    json_t *json;
+
+    if (strcmp(vif_keys[key], "mac") == 0 && (!is_mac(value) || strchr("13579bdfBDF", value[1])))
+        return bad(failure, "write six pairs of hexadecimal digits, 00:16:3e:xx:xx:xx, or leave mac= out",
+                   "`%s' is not the address of a network card", value);
+    if (key < VIF_TEXTS_END)
+        json = json_string(value);
+    else if (key < VIF_NUMBERS_END)
+        json = *value && strlen(value) < 9 && !value[strspn(value, "0123456789")] ? json_integer(atoi(value)) : NULL;
+    else
+        json = is_one_of(value, yes, 4) ? json_true() : is_one_of(value, no, 4) ? json_false() : NULL;
+    if (!json)
+        return bad(failure, key < VIF_NUMBERS_END ? "write a whole number" : "write 1 or 0",
+                   "%s cannot be `%s'", vif_keys[key], value);
+    json_object_set_new(vif, vif_keys[key], json);
+    return true;
 }
 
 /* One KEY=VALUE of a network card, put into `vif`. */
@@ -247,16 +314,10 @@ static bool take_vif_part(json_t *vif, const char *part, struct failure *failure
         return bad(failure, vif_remedy, "`%s' is not of the form key=value", part);
     if (i == VIF_KEYS)
         return unknown_key(failure, part, "network card", vif_keys, VIF_KEYS, vif_remedy);
-    if (i >= VIF_KEYS_USED + VIF_KEYS_HARMLESS)
+    if (i >= VIF_HARMLESS_END)
         return bad(failure, "leave it out", "`%s' is not supported", vif_keys[i]);
-    if (i < VIF_KEYS_USED) {
-        const char *value = value_of(part, vif_keys[i]);
-
-        if (strcmp(vif_keys[i], "mac") == 0 && (!is_mac(value) || strchr("13579bdfBDF", value[1])))
-            return bad(failure, "write six pairs of hexadecimal digits, 00:16:3e:xx:xx:xx, or leave mac= out",
-                       "`%s' is not the address of a network card", value);
-        json_object_set_new(vif, vif_keys[i], json_string(value));
-    }
+    if (i < VIF_FLAGS_END)
+        return put_vif_value(vif, i, value_of(part, vif_keys[i]), failure);
     return true;
 }
 

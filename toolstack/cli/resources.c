@@ -299,5 +299,17 @@ const struct command resource_commands[] = {
             { 'm', "migration_delay_us", "US", NULL },
         },
     },
+    {
+        "top", "[options]", "show what domains use: CPU, memory, network, disks",
+        "On a terminal, keys sort: c CPU, m memory, n network sent, r and w disk requests, N name; < and > choose any\n"
+        "column, / turns the order around, q ends. Elsewhere each state is printed.\n", 0, 0, command_top,
+        {
+            { 'b', "batch", NULL, "print, even to a terminal" },
+            { 'i', "iterations", "COUNT", "end after this many" },
+            { 'd', "delay", "SECONDS", "renew it so often (default 3)" },
+            { 's', "sort", "COLUMN", "name, state, time, cpu, memory, maxmem, vcpus, sent, received, reads, writes ..." },
+            { 'r', "reverse", NULL, "the other way around" },
+        },
+    },
     { 0 },
 };

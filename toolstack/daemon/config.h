@@ -10,12 +10,12 @@
 
 #include <jansson.h>
 
+#include "device_config.h"
 #include "lib/failure.h"
 
 #define NAME_LENGTH_MAX 63
 #define VCPUS_MAX 128
 #define CONFIG_MEMORY_MAX_KIB (16ULL << 30)
-#define DEFAULT_BRIDGE "xenbr0"
 
 enum end_action {
     END_DESTROY,
@@ -26,22 +26,10 @@ enum end_action {
     END_COREDUMP_RESTART,
 };
 
-struct disk_config {
-    char *target;
-    char *vdev;
-    uint32_t number; /* of the device, as guests see it */
-    bool writable;
-};
-
-struct vif_config {
-    char *bridge;
-    char mac[18];
-    char *ip; /* or NULL */
-};
-
 struct config {
     char *name, *kernel, *ramdisk /* or NULL */, *cmdline;
     char uuid[37];
+    bool uuid_given; /* and not chosen here */
     uint64_t memory_kib, max_memory_kib;
     unsigned int vcpus, max_vcpus;
     unsigned int cpu_weight, cap; /* of the credit scheduler; 0: its default, no cap */
@@ -66,6 +54,13 @@ bool config_check_host(const struct config *config, struct failure *failure);
 
 /* "destroy" and the like. */
 const char *config_action_name(enum end_action action);
+
+/* Set why and remedy. Returns false. */
+bool config_refuse(struct failure *failure, const char *remedy, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Whether `text` has the form of `pattern`, in which x stands for a hexadecimal digit. */
+bool config_has_form(const char *text, const char *pattern);
 
 /* Whether this may be a domain's name. */
 bool config_name_valid(const char *name);

@@ -18,6 +18,7 @@
 
 #include "bridge.h"
 #include "daemon.h"
+#include "disk_server.h"
 #include "lib/alloc.h"
 #include "lib/log.h"
 #include "loop.h"
@@ -33,12 +34,14 @@ struct device {
     unsigned int number; /* in the store: a disk's device number, a card's index */
     char backend[PATH_SIZE], frontend[PATH_SIZE];
     int loop_fd; /* -1: none */
+    bool announced; /* to the back end, by its nodes */
     bool ready;
     struct store_watch *watch;
 };
 
 struct devices {
     uint16_t domid;
+    char uuid[37];
     unsigned int count, ready_count;
     struct device *list;
     struct event *poll;
@@ -92,29 +95,32 @@ static void put_common(const struct device *device)
     put(device->backend, "state", "%d", XenbusStateInitialising);
 }
 
-static void put_disk(const struct device *device, dev_t node, bool file)
+static void put_disk(struct device *device, dev_t node, const char *type)
 {
     const struct disk_config *disk = device->disk;
+    const char *kind = disk->cdrom ? "cdrom" : "disk";
 
+    device->announced = true;
     put_common(device);
     put(device->frontend, "virtual-device", "%u", device->number);
-    put(device->frontend, "device-type", "disk");
+    put(device->frontend, "device-type", "%s", kind);
     put(device->backend, "dev", "%s", disk->vdev);
-    put(device->backend, "type", "%s", file ? "file" : "phy");
+    put(device->backend, "type", "%s", type);
     put(device->backend, "params", "%s", disk->target);
     put(device->backend, "mode", "%s", disk->writable ? "w" : "r");
-    put(device->backend, "device-type", "disk");
-    put(device->backend, "removable", "0");
+    put(device->backend, "device-type", "%s", kind);
+    put(device->backend, "removable", "%d", disk->cdrom);
     put(device->backend, "bootable", "1");
     put(device->backend, "discard-enable", "1");
     put(device->backend, "hotplug-status", "connected");
     put(device->backend, "physical-device", "%x:%x", major(node), minor(node));
 }
 
-static void put_vif(const struct device *device)
+static void put_vif(struct device *device)
 {
     const struct vif_config *vif = device->vif;
 
+    device->announced = true;
     put_common(device);
     put(device->frontend, "handle", "%u", device->number);
     put(device->frontend, "mac", "%s", vif->mac);
@@ -126,6 +132,10 @@ static void put_vif(const struct device *device)
     put(device->backend, "script", "vif-bridge");
     if (vif->ip)
         put(device->backend, "ip", "%s", vif->ip);
+    if (vif->rate_bytes)
+        put(device->backend, "rate", "%u,%u", vif->rate_bytes, vif->rate_us);
+    if (vif->mtu)
+        put(device->frontend, "mtu", "%u", vif->mtu);
 }
 
 /* --- readiness --------------------------------------------------------------------------------------------------- */
@@ -187,13 +197,33 @@ static bool plug_vif(struct device *device)
     int rc;
 
     vif_name(device, interface, sizeof(interface));
-    rc = bridge_add(device->vif->bridge, interface);
+    rc = bridge_plug(device->vif, interface, &failure);
     if (rc == 0) {
         put(device->backend, "hotplug-status", "connected");
         return true;
     }
-    failure_why(&failure, "cannot make %s a port of bridge %s: %s", interface, device->vif->bridge, strerror(-rc));
-    failure_remedy(&failure, "check the bridge (ip -d link show %s)", device->vif->bridge);
+    finish(device->devices, &failure);
+    return false;
+}
+
+/* A disk whose server had to be waited for: false when it failed, which was told. */
+static bool check_server(struct device *device)
+{
+    struct failure failure = { .what = "" };
+    dev_t node;
+
+    switch (disk_server_state(device->devices->uuid, device->disk, &node)) {
+    case SERVER_STARTING:
+        return true;
+    case SERVER_READY:
+        put_disk(device, node, "phy");
+        return true;
+    case SERVER_FAILED:
+        break;
+    }
+    failure_why(&failure, "disk %s cannot be served as %s", device->disk->target, device->disk->format);
+    failure_remedy(&failure, "check it (qemu-img check -f %s %s); the reason is in the daemon's log",
+                   device->disk->format, device->disk->target);
     finish(device->devices, &failure);
     return false;
 }
@@ -201,8 +231,11 @@ static bool plug_vif(struct device *device)
 /* Look at a device that was not ready before. False when the outcome was told: the devices may be gone. */
 static bool check_device(struct device *device)
 {
-    int state = backend_state(device);
+    int state;
 
+    if (!device->announced)
+        return check_server(device);
+    state = backend_state(device);
     if (state == XenbusStateClosing || state == XenbusStateClosed) {
         fail_device(device);
         return false;
@@ -276,6 +309,8 @@ static bool open_disk(struct device *device, struct failure *failure)
     dev_t node;
     int rc = 0;
 
+    if (strcmp(device->disk->format, "raw"))
+        return disk_server_start(device->devices->uuid, device->disk, failure) == 0;
     if (stat(device->disk->target, &info) < 0) {
         failure_why(failure, "disk %s is gone", device->disk->target);
         failure_remedy(failure, "put it back");
@@ -289,7 +324,7 @@ static bool open_disk(struct device *device, struct failure *failure)
         failure_remedy(failure, "check that module loop is loaded and that losetup can attach it");
         return false;
     }
-    put_disk(device, node, !S_ISBLK(info.st_mode));
+    put_disk(device, node, S_ISBLK(info.st_mode) ? "phy" : "file");
     return true;
 }
 
@@ -306,27 +341,29 @@ static void start_device(struct devices *devices, struct device *device, const c
         devices->failed = true;
 }
 
-struct devices *devices_start(uint16_t domid, const struct config *config, devices_fn ready, void *context)
+struct devices *devices_start(uint16_t domid, const char *uuid, const struct device_list *list, devices_fn ready,
+                              void *context)
 {
     static const struct timeval at_once = { .tv_sec = 0 };
     struct devices *devices = xcalloc(1, sizeof(*devices));
 
     devices->domid = domid;
+    strcpy(devices->uuid, uuid);
     devices->ready = ready;
     devices->context = context;
-    devices->count = config->disk_count + config->vif_count;
+    devices->count = list->disk_count + list->vif_count;
     devices->list = xcalloc(devices->count, sizeof(*devices->list));
     devices->poll = evtimer_new(main_loop, on_poll, devices);
     for (unsigned int i = 0; i < devices->count; i++) {
         struct device *device = &devices->list[i];
 
-        if (i < config->disk_count) {
-            device->disk = &config->disks[i];
+        if (i < list->disk_count) {
+            device->disk = &list->disks[i];
             device->number = device->disk->number;
             start_device(devices, device, "vbd");
         } else {
-            device->number = i - config->disk_count;
-            device->vif = &config->vifs[device->number];
+            device->vif = &list->vifs[i - list->disk_count];
+            device->number = device->vif->index;
             start_device(devices, device, "vif");
         }
     }

@@ -16,11 +16,20 @@ struct devices;
 /* Called once: `failure` NULL when all back ends are ready for the guest. */
 typedef void (*devices_fn)(void *context, const struct failure *failure);
 
+/* Some devices of a configuration, which must live and stay where they are until `ready` is called. */
+struct device_list {
+    const struct disk_config *disks;
+    unsigned int disk_count;
+    const struct vif_config *vifs;
+    unsigned int vif_count;
+};
+
 /*
- * Set up all devices of domain `domid`: loop devices for files, store nodes, bridge ports. `ready` is called later. The
- * configuration must outlive the result.
+ * Set up devices of domain `domid`: loop devices for files, servers of images, store nodes, bridge ports. `ready` is
+ * called later, and may free the devices.
  */
-struct devices *devices_start(uint16_t domid, const struct config *config, devices_fn ready, void *context);
+struct devices *devices_start(uint16_t domid, const char *uuid, const struct device_list *list, devices_fn ready,
+                              void *context);
 
 /* Stop waiting for back ends and let go of loop devices, which live on as long as a back end has them open. */
 void devices_free(struct devices *devices);

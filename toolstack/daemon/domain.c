@@ -267,6 +267,34 @@ static bool disk_conflict(const struct disk_config *disk, const struct domain *o
     return false;
 }
 
+static bool vif_conflict(const struct vif_config *vif, const struct domain *other, struct failure *failure)
+{
+    for (unsigned int i = 0; i < other->config->vif_count; i++) {
+        if (!strcasecmp(other->config->vifs[i].mac, vif->mac) && !strcmp(other->config->vifs[i].bridge, vif->bridge) &&
+            other->config->vifs[i].vlan == vif->vlan) {
+            failure_why(failure, "a network card of domain %s has the same address %s", other->config->name, vif->mac);
+            failure_remedy(failure, "give this one another by mac= in vif=");
+            return true;
+        }
+    }
+    return false;
+}
+
+bool device_conflict(const struct config *config, const struct domain *self, struct failure *failure)
+{
+    const struct domain *other;
+
+    LIST_FOREACH(other, &domains, link) {
+        for (unsigned int i = 0; other != self && i < config->disk_count; i++)
+            if (disk_conflict(&config->disks[i], other, failure))
+                return true;
+        for (unsigned int i = 0; other != self && i < config->vif_count; i++)
+            if (vif_conflict(&config->vifs[i], other, failure))
+                return true;
+    }
+    return false;
+}
+
 bool domain_conflict(const struct config *config, struct failure *failure)
 {
     const struct domain *other;
@@ -284,9 +312,6 @@ bool domain_conflict(const struct config *config, struct failure *failure)
             failure_remedy(failure, "leave uuid out of the configuration to have a new one");
             return true;
         }
-        for (unsigned int i = 0; i < config->disk_count; i++)
-            if (disk_conflict(&config->disks[i], other, failure))
-                return true;
     }
-    return false;
+    return device_conflict(config, NULL, failure);
 }

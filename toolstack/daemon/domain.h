@@ -55,6 +55,7 @@ struct domain {
     struct guest_ring store, console_ring;
     struct console *console;
     struct devices *devices;
+    LIST_HEAD(, hotplug) hotplugs; /* attaching and detaching that goes on (hotplug.h) */
     bool start_paused;
     bool remade; /* not made for the first time */
     time_t started; /* seconds after the host's start */
@@ -103,5 +104,8 @@ void domains_load(void);
 
 /* "disk FILE is used by domain X": the first thing that `config` shares with another domain and must not. */
 bool domain_conflict(const struct config *config, struct failure *failure);
+
+/* The same for the devices of `config` alone; `self` is the domain that they are for. */
+bool device_conflict(const struct config *config, const struct domain *self, struct failure *failure);
 
 #endif

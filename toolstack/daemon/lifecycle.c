@@ -14,10 +14,12 @@
 
 #include "core_dump.h"
 #include "daemon.h"
+#include "disk_server.h"
 #include "events.h"
 #include "guest_end.h"
 #include "guest_store.h"
 #include "host.h"
+#include "hotplug.h"
 #include "lib/alloc.h"
 #include "lib/hypercall.h"
 #include "lib/log.h"
@@ -96,6 +98,9 @@ static void make_again_later(struct domain *domain, unsigned int seconds)
 static void finish_end(struct domain *domain)
 {
     drop_timer(domain);
+    /* The images of a domain that is made again as it was are served on. */
+    if (domain->state != DOMAIN_RESTARTING || domain->next)
+        disk_server_stop(domain->config->uuid, NULL);
     if (domain->state == DOMAIN_RESTARTING) {
         unsigned int delay = restart_delay(domain->short_lives);
 
@@ -169,6 +174,7 @@ void lifecycle_take_down(struct domain *domain, enum domain_state state)
 {
     domain->state = state;
     domain_save(domain);
+    hotplug_cancel(domain);
     if (domain->room_timer)
         evtimer_del(domain->room_timer);
     if (domain->child) {
@@ -233,6 +239,9 @@ static void on_devices(void *context, const struct failure *failure)
         undo(domain, failure);
         return;
     }
+    /* Back ends hold now what was held for them. */
+    devices_free(domain->devices);
+    domain->devices = NULL;
     rc = domain->start_paused ? 0 : hv_domain_unpause(domain->domid);
     if (rc) {
         failure_why(&own, "the hypervisor does not let it run: %s", strerror(-rc));
@@ -273,6 +282,10 @@ static int set_share(const struct domain *domain)
 /* Built: connect it to the store, to its console and to its devices. */
 static void connect_domain(struct domain *domain)
 {
+    const struct device_list list = {
+        .disks = domain->config->disks, .disk_count = domain->config->disk_count,
+        .vifs = domain->config->vifs, .vif_count = domain->config->vif_count,
+    };
     struct failure failure = { .what = "" };
     int rc;
 
@@ -294,7 +307,7 @@ static void connect_domain(struct domain *domain)
         undo(domain, &failure);
         return;
     }
-    domain->devices = devices_start(domain->domid, domain->config, on_devices, domain);
+    domain->devices = devices_start(domain->domid, domain->config->uuid, &list, on_devices, domain);
 }
 
 /* What the builder says: 0, or -1 with *failure set. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define TRIES 16
@@ -18,7 +19,8 @@
 /* Attach to the loop device with this number; -EBUSY if somebody else was faster. */
 static int attach_to(int number, int file, const char *name, bool writable, int *fd)
 {
-    struct loop_config config = { .fd = file, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+    /* Direct: what the guest caches need not be cached in dom0 again. The kernel goes without where it cannot be. */
+    struct loop_config config = { .fd = file, .info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO };
     char path[32];
     int rc;
 
@@ -61,5 +63,19 @@ int loop_attach(const char *file, bool writable, int *fd, dev_t *node)
     if (backing >= 0)
         close(backing);
     close(control);
+    return rc;
+}
+
+int loop_resize(dev_t node)
+{
+    char path[32];
+    int fd, rc;
+
+    snprintf(path, sizeof(path), "/dev/loop%u", minor(node));
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    rc = ioctl(fd, LOOP_SET_CAPACITY, 0) < 0 ? -errno : 0;
+    close(fd);
     return rc;
 }

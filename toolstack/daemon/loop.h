@@ -14,4 +14,7 @@
  */
 int loop_attach(const char *file, bool writable, int *fd, dev_t *node);
 
+/* Have a loop device see that its file has another size. 0 or -errno. */
+int loop_resize(dev_t node);
+
 #endif

@@ -20,6 +20,7 @@
 #include "child.h"
 #include "core_dump.h"
 #include "daemon.h"
+#include "disk_server.h"
 #include "domain_set.h"
 #include "guest_store.h"
 #include "lib/hypercall.h"
@@ -208,6 +209,7 @@ static bool start(void)
         return false;
     }
     domains_load();
+    disk_servers_recover();
     lifecycle_recover();
     return api_open() == 0;
 }

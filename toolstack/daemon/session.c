@@ -98,7 +98,9 @@ bool session_find_subject(struct session *session, json_t *request, const char *
 
 static const struct operation *find_operation(const char *name)
 {
-    static const struct operation *const tables[] = { life_operations, guest_operations, resource_operations };
+    static const struct operation *const tables[] = {
+        life_operations, guest_operations, resource_operations, device_operations,
+    };
 
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         for (const struct operation *operation = tables[i]; operation->name; operation++)

@@ -29,6 +29,7 @@ struct session {
     const char *verb;
     char name[NAME_LENGTH_MAX + 1];
     int domid;
+    uint32_t number; /* of a device */
     struct event *timeout;
 };
 
@@ -41,6 +42,7 @@ struct operation {
 extern const struct operation life_operations[];
 extern const struct operation guest_operations[];
 extern const struct operation resource_operations[];
+extern const struct operation device_operations[];
 
 /* For listener_open: serve a new connection. */
 void session_open(int fd, void *context);
@@ -64,6 +66,7 @@ void session_continue(struct session *session);
 /* A domain that a request is about. */
 struct subject {
     int domid;
+    uint32_t number; /* of a device */
     struct domain *domain; /* NULL: not managed here */
 };
 

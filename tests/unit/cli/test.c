@@ -147,6 +147,27 @@ static void disks_are_understood(void **state)
     assert_disk("file:/x.iso,hdc:cdrom,w", "/x.iso", "hdc", "ro");
     assert_disk("/x.iso,raw,hdc,devtype=cdrom", "/x.iso", "hdc", "ro");
     assert_disk("/a,raw,xvda,w,discard,direct-io-safe,backendtype=phy", "/a", "xvda", "rw");
+    assert_disk("tap:qcow2:/a.img,xvda,w", "/a.img", "xvda", "rw");
+    assert_disk("/a,vmdk,xvda,w,backendtype=qdisk", "/a", "xvda", "rw");
+}
+
+static void formats_are_understood(void **state)
+{
+    static const char *const disks[][2] = {
+        {"/a,,xvda", "raw"},        {"/a,qcow2,xvda,w", "qcow2"},          {"format=VMDK,vdev=xvda,target=/a", "vmdk"},
+        {"vhd:/a,xvda", "vhd"},     {"tap2:tapdisk:aio:/a,xvda,w", "raw"}, {"/a,vhdx,xvda", "vhdx"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(disks) / sizeof(disks[0]); i++) {
+        json_t *disk = disk_parse(disks[i][0], &failure);
+
+        if (!disk)
+            fail_msg("%s: %s", disks[i][0], failure.why);
+        assert_string_equal(json_string_value(json_object_get(disk, "format")), disks[i][1]);
+        assert_null(json_object_get(disk, "cdrom"));
+        json_decref(disk);
+    }
 }
 
 static void wrong_disks_are_explained(void **state)
@@ -156,11 +177,11 @@ static void wrong_disks_are_explained(void **state)
     } cases[] = {
         {"", "which file or device"},
         {"/a", "which disk of the guest"},
-        {"/a,qcow2,xvda,w", "`qcow2'"},
+        {"/a,qcow9,xvda,w", "`qcow9'"},
         {"/a,raw,xvda,x", "`x'"},
         {"/a,raw,xvda,w,extra", "one part too many"},
         {"/a,raw,xvda,w,acces=r", "did you mean `access'"},
-        {"/a,raw,xvda,w,backendtype=qdisk", "`qdisk'"},
+        {"/a,raw,xvda,w,backendtype=tap", "`tap'"},
         {"/a,raw,xvda,script=block-iscsi", "`script=block-iscsi'"},
     };
     char huge[2000];
@@ -190,10 +211,27 @@ static void network_cards_are_understood(void **state)
     assert_null(vif_parse("mac=00:16:3e:00:00", &failure));
     assert_null(vif_parse("mac=01:16:3e:00:00:00", &failure));
     assert_null(vif_parse("mac=00:16:3e:00:00:000", &failure));
-    assert_null(vif_parse("rate=10Mb/s", &failure));
+    assert_null(vif_parse("vlan=ten", &failure));
+    assert_null(vif_parse("mtu=", &failure));
+    assert_null(vif_parse("devid=-1", &failure));
+    assert_null(vif_parse("antispoof=maybe", &failure));
+    assert_null(vif_parse("gatewaydev=eth0", &failure));
     assert_null(vif_parse("br0", &failure));
     assert_null(vif_parse("brigde=br0", &failure));
     assert_non_null(strstr(failure.why, "`bridge'"));
+}
+
+static void options_of_network_cards_are_typed(void **state)
+{
+    json_t *vif = vif_parse("rate=10Mb/s@20ms,vlan=12,mtu=9000,devid=3,antispoof=1,isolated=no", &failure);
+    json_t *right = json_pack("{s:s, s:i, s:i, s:i, s:b, s:b}", "rate", "10Mb/s@20ms", "vlan", 12, "mtu", 9000, "devid", 3,
+                              "antispoof", 1, "isolated", 0);
+
+    (void)state;
+    assert_non_null(vif);
+    assert_true(json_equal(vif, right));
+    json_decref(vif);
+    json_decref(right);
 }
 
 static void names_nearby_are_found(void **state)
@@ -270,8 +308,10 @@ int main(void)
         cmocka_unit_test(wrong_keys_are_named_with_their_line),
         cmocka_unit_test(wrong_values_are_named_with_their_line),
         cmocka_unit_test(disks_are_understood),
+        cmocka_unit_test(formats_are_understood),
         cmocka_unit_test(wrong_disks_are_explained),
         cmocka_unit_test(network_cards_are_understood),
+        cmocka_unit_test(options_of_network_cards_are_typed),
         cmocka_unit_test(names_nearby_are_found),
         cmocka_unit_test(random_text_never_harms),
     };

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Disks and network cards of running guests, seen from inside them."""
+from machine import boot, check
+from test_resources import HELPERS
+
+START = HELPERS + """
+sh /root/start-demo || fail "demo could not be created"
+wait_for GUEST-READY
+# inside COMMAND: the guest's shell finds it true.
+inside() { guest demo "if $1; then echo YES; fi" && grep -q '^YES' /tmp/guest-said; }
+nothing_left() { [ "$(ls /sys/bus/xen-backend/devices | wc -l)" = "$1" ]; }
+"""
+
+DISKS = """
+truncate -s 8M /var/lib/domus/b.img
+domus block-attach demo 'format=raw, vdev=xvdb, access=rw, target=/var/lib/domus/b.img' || fail block-attach
+wait_until 30 inside '[ "$(cat /sys/block/xvdb/size)" = 16384 ]' || fail "no new disk: $(cat /tmp/guest-said)"
+inside 'echo from-the-guest | dd of=/dev/xvdb conv=fsync' || fail "the guest cannot write to it"
+grep -q from-the-guest /var/lib/domus/b.img || fail "what the guest wrote is not in the file"
+loop=$(losetup -a | sed -n 's|^/dev/\\(loop[0-9]*\\):.*b.img.*|\\1|p')
+[ -n "$loop" ] || fail "not by a loop device: $(losetup -a)"
+domus block-list demo | grep -q '^51728 *xvdb *0 *4 .*b.img (w)' || fail "$(domus block-list demo)"
+domus block-resize demo xvdb 12 || fail block-resize
+wait_until 30 inside '[ "$(cat /sys/block/xvdb/size)" = 24576 ]' || fail "the guest does not see the new size"
+refused 1 domus block-resize demo xvdb 4; says 'cannot shrink'
+refused 1 domus block-attach demo /var/lib/domus/b.img,raw,xvdb,rw; says 'two disks are called xvdb'
+refused 1 domus block-attach demo /var/lib/domus/gone.img,raw,xvdc,rw; says 'gone.img'
+refused 1 domus block-attach demo /var/lib/domus/b.img,raw,sdz,rw; says sdz
+refused 2 domus block-attach demo
+domus block-attach demo file:/var/lib/domus/b2.img xvdc r 2>/dev/null && fail "a file that is not there"
+cp /var/lib/domus/b.img /var/lib/domus/b2.img
+domus block-attach demo file:/var/lib/domus/b2.img xvdc r || fail "block-attach in the old form"
+wait_until 30 inside '[ "$(cat /sys/block/xvdc/ro)" = 1 ]' || fail "xvdc is not read-only"
+inside 'dd if=/dev/zero of=/dev/xvdc bs=512 count=1 conv=fsync' && fail "xvdc can be written"
+domus block-detach demo xvdc || fail "block-detach xvdc"
+wait_until 30 inside '[ ! -e /sys/block/xvdc ]' || fail "xvdc is still there"
+loop=$(losetup -f)
+losetup $loop /var/lib/domus/b2.img
+domus block-attach demo phy:$loop xvdc w || fail "a block device"
+wait_until 30 inside 'dd if=/dev/xvdc bs=512 count=1 | grep -q from-the-guest' || fail "the block device cannot be read"
+domus block-detach demo 51744 || fail "block-detach by number"
+losetup -d $loop
+domus block-attach demo /srv/www/index.html,raw,xvdd,cdrom 2>/tmp/said && fail "smaller than a sector"
+domus block-attach demo /var/lib/domus/b2.img,,xvdd,cdrom || fail cdrom
+wait_until 30 inside '[ "$(cat /sys/block/xvdd/ro)" = 1 ]' || fail "no CD-ROM"
+refused 1 domus cd-eject demo xvdd; says block-detach
+"""
+
+CARDS = """
+brctl addbr lan
+ip link set lan up
+domus network-attach demo bridge=lan mac=00:16:3e:11:22:33 rate=10Mb/s antispoof=1 || fail network-attach
+wait_until 30 inside 'grep -q 00:16:3e:11:22:33 /sys/class/net/eth1/address' || fail "no second card"
+[ -e /sys/class/net/lan/brif/vif1.1 ] || fail "not on bridge lan: $(ls /sys/class/net/*/brif)"
+xenstore_rate=$(domus network-list --json demo | grep -o '"rate":"[0-9,]*"')
+[ "$xenstore_rate" = '"rate":"62500,50000"' ] || fail "rate: $xenstore_rate"
+domus network-list demo | grep -q '^1 *0 00:16:3e:11:22:33 *1 *4 ' || fail "$(domus network-list demo)"
+ip address add 10.9.0.1/24 dev lan
+inside 'ip address add 10.9.0.2/24 dev eth1 && ip link set eth1 up' || fail "eth1 cannot be set up"
+wait_until 60 ping -c 1 -W 1 10.9.0.2 || fail "nothing goes over the new card"
+# A guest that takes another sender's address is not heard.
+inside 'ip link set eth1 down && ip link set eth1 address 00:16:3e:66:66:66 && ip link set eth1 up && ip address add 10.9.0.3/24 dev eth1'
+before=$(cat /sys/class/net/vif1.1/statistics/rx_packets)
+guest demo 'ping -c 5 -W 1 -I 10.9.0.3 10.9.0.1 > /dev/null; true'
+[ "$(cat /sys/class/net/vif1.1/statistics/rx_packets)" -gt "$before" ] || fail "the guest sent nothing"
+grep -q '^10.9.0.3 .*00:16:3e:66:66:66' /proc/net/arp && fail "a forged sender got through: $(cat /proc/net/arp)"
+refused 1 domus network-attach demo bridge=lan mac=00:16:3e:11:22:34 vlan=7; says 'vlan_filtering'
+refused 1 domus network-attach demo bridge=nowhere; says nowhere
+refused 1 domus network-attach demo rate=fast; says 'not a rate'
+refused 1 domus network-attach demo mac=5; says 'network card'
+echo 1 > /sys/class/net/lan/bridge/vlan_filtering
+domus network-attach demo bridge=lan vlan=7 devid=5 mtu=1400 isolated=1 || fail "a card in a VLAN"
+wait_until 30 inside '[ -e /sys/class/net/eth2 ]' || fail "no third card"
+[ "$(cat /sys/class/net/vif1.5/mtu)" = 1400 ] || fail "mtu"
+[ "$(cat /sys/class/net/vif1.5/brport/isolated)" = 1 ] || fail "not isolated"
+domus network-detach demo 00:16:3e:11:22:33 || fail "network-detach by address"
+domus network-detach demo 5 || fail "network-detach by number"
+wait_until 30 inside '[ ! -e /sys/class/net/eth1 ] && [ ! -e /sys/class/net/eth2 ]' || fail "cards are still there"
+refused 1 domus network-detach demo 5; says 'no such network card'
+inside 'ping -c 1 -W 10 10.0.0.1' || fail "the first card suffers"
+"""
+
+AFTER = """
+kill -9 $(pidof domusd)
+domusd -d || fail "domusd does not start again"
+domus block-detach demo xvdd || fail "block-detach after a restart of the daemon"
+domus reboot -w demo || fail reboot
+twice() { [ "$(grep -c '^GUEST-READY' $log)" -ge 2 ]; }
+wait_until 180 twice || fail "the guest did not come up again"
+inside '[ "$(cat /sys/block/xvdb/size)" = 24576 ] && [ ! -e /sys/block/xvdd ]' || fail "not the disks of before"
+domus destroy demo
+wait_until 30 nothing_left 0 || fail "back ends are left: $(ls /sys/bus/xen-backend/devices)"
+[ -z "$(losetup -a)" ] || fail "loop devices are left: $(losetup -a)"
+"""
+
+
+def test_disks_and_cards_come_and_go():
+    check(boot(START + DISKS + CARDS + AFTER))
+
+
+IMAGES = START + """
+qemu-img create -q -f qcow2 /var/lib/domus/q.qcow2 16M || fail qemu-img
+qemu-img create -q -f vmdk /var/lib/domus/v.vmdk 8M || fail qemu-img
+domus block-attach demo /var/lib/domus/q.qcow2,qcow2,xvdb,rw || fail "qcow2: $(tail -n 3 /var/log/domus/domusd.log)"
+domus block-attach demo vmdk:/var/lib/domus/v.vmdk,xvdc,r || fail vmdk
+wait_until 30 inside '[ "$(cat /sys/block/xvdb/size)$(cat /sys/block/xvdc/ro)" = 327681 ]' || fail "$(cat /tmp/guest-said)"
+inside 'echo into-qcow2 | dd of=/dev/xvdb bs=512 seek=100 conv=fsync' || fail "cannot write"
+# The servers outlive the daemon, and the new one knows them.
+kill -9 $(pidof domusd)
+domusd -d || fail "domusd does not start again"
+inside 'dd if=/dev/xvdb iflag=direct bs=512 skip=100 count=1 | grep -q into-qcow2' || fail "cannot read"
+[ "$(pidof qemu-nbd | wc -w)" = 2 ] || fail "servers: $(ps | grep qemu-nbd)"
+domus block-detach demo xvdc || fail block-detach
+one_server() { [ "$(pidof qemu-nbd | wc -w)" = "$1" ]; }
+wait_until 30 one_server 1 || fail "the server of xvdc is left"
+refused 1 domus block-resize demo xvdb 32; says 'qemu-img resize'
+refused 1 domus block-attach demo /etc/passwd,qcow2,xvdc,rw; says 'cannot be served as qcow2'
+wait_until 30 one_server 1 || fail "a server is left of what failed"
+domus reboot -w demo || fail reboot
+twice() { [ "$(grep -c '^GUEST-READY' $log)" -ge 2 ]; }
+wait_until 180 twice || fail "the guest did not come up again"
+inside 'dd if=/dev/xvdb bs=512 skip=100 count=1 | grep -q into-qcow2' || fail "gone after the reboot"
+domus destroy demo
+wait_until 30 one_server 0 || fail "servers are left"
+qemu-img check -q /var/lib/domus/q.qcow2 || fail "the image is damaged"
+qemu-img convert -O raw /var/lib/domus/q.qcow2 /tmp/q.raw
+grep -q into-qcow2 /tmp/q.raw || fail "what was written is not in the image"
+"""
+
+
+def test_images_in_qemus_formats():
+    check(boot(IMAGES, archives=["qemu.cpio"]))
