@@ -222,7 +222,9 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     for (unsigned int i = 0; i < ARRAY_SIZE(c->debugreg); i++)
         pv_store_debugreg(v, i, c->debugreg[i]);
     if (c->flags & VGCF_I387_VALID) {
-        vcpu_fpu_reset(v);
+        /* A domain that goes on after it was saved gets its context once more: XCR0 and what it stands for are not in it. */
+        if (!v->is_initialised)
+            vcpu_fpu_reset(v);
         memcpy(v->arch.xsave->fxsave, &c->fpu_ctxt, sizeof(v->arch.xsave->fxsave));
         fpu_sanitise_legacy(v);
     }

@@ -334,6 +334,40 @@ static void contexts_of_one_vcpu(void)
     destroy((domid_t)d);
 }
 
+#define XCR0_FP_SSE_YMM 7u
+
+/* XCR0 and what it stands for are set apart from the context, and outlive another one. */
+static void extended_state_and_contexts(void)
+{
+    static uint64_t state[512];
+    long d = create();
+
+    check(d > 0);
+    check_eq(set_max_memory((domid_t)d, 4096), 0);
+    check_eq(set_max_vcpus((domid_t)d, 2), 0);
+    check_eq(populate((domid_t)d, 16), 16);
+    plain_context();
+    context.flags |= VGCF_I387_VALID;
+    context.ctrlreg[3] = frames[3] << PAGE_SHIFT;
+    check_eq(set_context(d, 0), 0);
+
+    memset(state, 0, sizeof(state));
+    state[0] = state[1] = XCR0_FP_SSE_YMM;
+    domctl = (struct xen_domctl){ .u.vcpuextstate = { .size = 2 * 8 + 512 + 64 + 256 } };
+    set_xen_guest_handle(domctl.u.vcpuextstate.buffer, state);
+    if (do_domctl(XEN_DOMCTL_setvcpuextstate, (domid_t)d) == 0) {  /* else this CPU has no AVX */
+        check_eq(set_context(d, 0), 0);
+        domctl = (struct xen_domctl){ 0 };
+        check_eq(do_domctl(XEN_DOMCTL_getvcpuextstate, (domid_t)d), 0);
+        domctl.u.vcpuextstate.size = sizeof(state);
+        set_xen_guest_handle(domctl.u.vcpuextstate.buffer, state);
+        memset(state, 0, sizeof(state));
+        check_eq(do_domctl(XEN_DOMCTL_getvcpuextstate, (domid_t)d), 0);
+        check_eq(state[0], XCR0_FP_SSE_YMM);
+    }
+    destroy((domid_t)d);
+}
+
 /* A domain that has no code: it must die alone at its first instruction. */
 static void a_domain_that_crashes(void)
 {
@@ -417,6 +451,6 @@ static void no_page_is_lost(void)
 TESTS({ "versions and pointers", versions_and_pointers }, { "domains that are not", domains_that_are_not },
       { "information", info }, { "bad creations", bad_creations }, { "limits of vCPUs", limits_of_vcpus },
       { "hostile contexts", hostile_contexts },
-      { "contexts of one vCPU", contexts_of_one_vcpu }, { "a domain that crashes", a_domain_that_crashes },
+      { "contexts of one vCPU", contexts_of_one_vcpu }, { "extended state and contexts", extended_state_and_contexts }, { "a domain that crashes", a_domain_that_crashes },
       { "limits of memory", limits_of_memory }, { "foreign mappings", foreign_mappings },
       { "no page is lost", no_page_is_lost });
