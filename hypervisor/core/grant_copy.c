@@ -5,6 +5,7 @@
  */
 #include "grant.h"
 
+#include <domus/dirty_log.h>
 #include <domus/guest_access.h>
 #include <domus/hypercall.h>
 #include <domus/string.h>
@@ -22,6 +23,8 @@ static void side_release(struct copy_side *s)
 {
     if (!s->page)
         return;
+    if (s->write)
+        mark_dirty(s->is_ref ? s->granter : current->domain, page_to_mfn(s->page));
     gnttab_put_page(s->page, s->write);
     s->page = NULL;
     if (s->is_ref) {

@@ -9,6 +9,7 @@
  */
 #include "grant.h"
 
+#include <domus/dirty_log.h>
 #include <domus/hypercall.h>
 #include <domus/lib.h>
 #include <asm/flushtlb.h>
@@ -154,6 +155,9 @@ void gnttab_unmap_finish(struct domain *d, struct unmap_rest *rest, unsigned int
         granter = e->granter;
         write = is_writable(e->flags);
         pg = gnttab_pinned_page(granter, e->ref);
+        /* What was written through the mapping is in no log yet. */
+        if (write)
+            mark_dirty(granter, page_to_mfn(pg));
         if (rest[i].undone & GNTMAP_host_map)
             gnttab_put_page(pg, write);
         if (rest[i].undone & GNTMAP_device_map)

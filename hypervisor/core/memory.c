@@ -6,6 +6,7 @@
  * number of extents done stands above the operation's number in the first argument.
  */
 #include <domus/arch.h>
+#include <domus/dirty_log.h>
 #include <domus/guest_access.h>
 #include <domus/heap.h>
 #include <domus/hypercall.h>
@@ -104,8 +105,10 @@ static int populate_one(struct reservation *r)
     if (!pg)
         return -ENOMEM;
     mfn = mfn_x(page_to_mfn(pg));
-    for (unsigned long i = 0; i < 1UL << r->order; i++)
+    for (unsigned long i = 0; i < 1UL << r->order; i++) {
         set_gpfn_from_mfn(_mfn(mfn + i), gpfn + i);
+        mark_dirty(r->d, _mfn(mfn + i));
+    }
     return tell_extent(r, pg);
 }
 

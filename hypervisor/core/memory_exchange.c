@@ -7,6 +7,7 @@
  * allocated, and only then is anything given back, so that a failure leaves the domain what it had.
  */
 #include <domus/arch.h>
+#include <domus/dirty_log.h>
 #include <domus/guest_access.h>
 #include <domus/heap.h>
 #include <domus/lib.h>
@@ -120,8 +121,10 @@ static int commit_chunk(struct exchange *x, unsigned long chunk)
         } else if (copy_from_guest_offset(&gpfn, x->u.out.extent_start.p, i, 1))
             rc = -EFAULT;
         else {
-            for (unsigned long k = 0; k < 1UL << order; k++)
+            for (unsigned long k = 0; k < 1UL << order; k++) {
                 set_gpfn_from_mfn(_mfn(mfn + k), gpfn + k);
+                mark_dirty(x->d, _mfn(mfn + k));
+            }
             if (copy_to_guest_offset(x->u.out.extent_start.p, i, &mfn, 1))
                 rc = -EFAULT;
         }

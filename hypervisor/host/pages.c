@@ -2,6 +2,7 @@
 /* References and types of the fake machine's frames; page tables are not checked, only counted. */
 #include <asm/mm.h>
 #include <asm/pv_mm.h>
+#include <domus/arch.h>
 #include <domus/atomic.h>
 #include <domus/heap.h>
 #include <host.h>
@@ -38,6 +39,12 @@ void put_page(struct page_info *pg)
     if (!(left & PGC_hypervisor))
         free_guest_pages(pg, 0);
     put_domain(d);
+}
+
+/* The guests' numbers are the machine's. */
+unsigned long get_gpfn_from_mfn(mfn_t mfn)
+{
+    return mfn_x(mfn);
 }
 
 bool get_page_type(struct page_info *pg, unsigned long type)

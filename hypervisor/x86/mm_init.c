@@ -288,6 +288,11 @@ void set_gpfn_from_mfn(mfn_t mfn, unsigned long gpfn)
         ((unsigned long *)RW_M2P_VIRT_START)[mfn_x(mfn)] = gpfn;
 }
 
+unsigned long get_gpfn_from_mfn(mfn_t mfn)
+{
+    return mfn_valid(mfn) ? READ_ONCE(((unsigned long *)RW_M2P_VIRT_START)[mfn_x(mfn)]) : INVALID_M2P_ENTRY;
+}
+
 void __init mm_init(void)
 {
     paddr_t image = virt_to_maddr(_start);

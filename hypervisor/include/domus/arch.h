@@ -46,6 +46,7 @@ unsigned long arch_clear_guest(void *guest_to, size_t n);
 
 /* Memory. gfn of a PV guest is its mfn (it is not translated); the M2P gives its pseudo-physical. */
 void set_gpfn_from_mfn(mfn_t mfn, unsigned long gpfn);
+unsigned long get_gpfn_from_mfn(mfn_t mfn);             /* ~0: none; the guest chose it, it may be anything */
 
 /* Time: x86/time.c */
 s_time_t now_ns(void);

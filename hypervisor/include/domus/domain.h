@@ -27,6 +27,7 @@
 struct sched_unit;   /* core/sched*.c */
 struct cpupool;
 struct grant_table;  /* core/grant*.c */
+struct dirty_log;
 struct evtchn;
 
 /* Why a vCPU must not run; bits of vcpu.pause_flags, set and cleared atomically. */
@@ -103,6 +104,8 @@ struct domain {
     unsigned int xenheap_pages;
     unsigned int max_pages;
     unsigned int outstanding_claims;    /* pages staked, not yet allocated */
+
+    struct dirty_log *dirty_log;        /* core/dirty_log.c; NULL: nobody wants to know what is written */
 
     /* Life: under shutdown_lock (irq), but reading a flag alone needs none. */
     spinlock_t shutdown_lock;
