@@ -423,6 +423,48 @@ static void foreign_mappings(void)
     destroy((domid_t)d);
 }
 
+/*
+ * Memory that is cached here and not there holds two values at once: a domain without devices may not ask for it. As a
+ * page table of that domain's is checked like its own change of one, nothing of it has to run.
+ */
+static void cache_attributes(void)
+{
+    static const unsigned long attributes[] = { 1UL << 3, 1UL << 4, 1UL << 3 | 1UL << 4, 1UL << 7 };    /* PWT, PCD, PAT */
+    unsigned long *at = alloc_page();
+    unsigned long own = mfn_of(at) << PAGE_SHIFT | PTE_DATA;
+    struct mmuext_op op = { .cmd = MMUEXT_PIN_L1_TABLE };
+    struct mmu_update update = { .ptr = 0 };
+    long d = create();
+
+    check(d > 0);
+    check_eq(set_max_memory((domid_t)d, 4096), 0);
+    check_eq(populate((domid_t)d, 4), 4);
+    op.arg1.mfn = frames[0];
+    for (unsigned int i = 0; i <= ARRAY_SIZE(attributes); i++) {
+        unsigned long attribute = i < ARRAY_SIZE(attributes) ? attributes[i] : 0;
+
+        check_eq(HCALL(update_va_mapping_otherdomain, at, frames[0] << PAGE_SHIFT | PTE_DATA, UVMF_INVLPG, d, 0), 0);
+        at[5] = frames[1] << PAGE_SHIFT | PTE_RO | attribute;
+        check_eq(set_pte((unsigned long)at, 0), 0);
+        check_eq(HCALL(mmuext_op, &op, 1, 0, d, 0), attribute ? -XEN_EINVAL : 0);
+    }
+    for (unsigned int i = 0; i < ARRAY_SIZE(attributes); i++) {
+        update = (struct mmu_update){ .ptr = (frames[0] << PAGE_SHIFT) + 48,
+                                      .val = frames[1] << PAGE_SHIFT | PTE_RO | attributes[i] };
+        check(HCALL(mmu_update, &update, 1, 0, d | (d + 1) << 16, 0) < 0);
+    }
+    op.cmd = MMUEXT_UNPIN_TABLE;
+    check_eq(HCALL(mmuext_op, &op, 1, 0, d, 0), 0);
+    destroy((domid_t)d);
+
+    /* Drivers do. */
+    for (unsigned int i = 0; i < ARRAY_SIZE(attributes); i++) {
+        check_eq(set_pte((unsigned long)at, own | attributes[i]), 0);
+        check_eq(guarded(write_at, (unsigned long)at, 1), TRAP_NONE);
+    }
+    check_eq(set_pte((unsigned long)at, own), 0);
+}
+
 static void no_page_is_lost(void)
 {
     uint64_t before = 0;
@@ -453,4 +495,4 @@ TESTS({ "versions and pointers", versions_and_pointers }, { "domains that are no
       { "hostile contexts", hostile_contexts },
       { "contexts of one vCPU", contexts_of_one_vcpu }, { "extended state and contexts", extended_state_and_contexts }, { "a domain that crashes", a_domain_that_crashes },
       { "limits of memory", limits_of_memory }, { "foreign mappings", foreign_mappings },
-      { "no page is lost", no_page_is_lost });
+      { "cache attributes", cache_attributes }, { "no page is lost", no_page_is_lost });
