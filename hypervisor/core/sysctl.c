@@ -3,6 +3,7 @@
  * HYPERVISOR_sysctl: the machine and the hypervisor as a whole, for dom0's tools.
  * Interface: <xen/sysctl.h>, version 0x15. x86's part is in x86/arch_domctl.c.
  */
+#include <domus/arch.h>
 #include <domus/console.h>
 #include <domus/guest_access.h>
 #include <domus/heap.h>
@@ -40,13 +41,27 @@ static long domain_info_list(struct xen_sysctl_getdomaininfolist *u)
 
 /* ---- Machine ---- */
 
+/* The sizes of the boot CPU's core and socket, which stand for all. */
+static void count_siblings(struct xen_sysctl_physinfo *info)
+{
+    unsigned int cpu, threads = 0, in_socket = 0;
+
+    for_each_online_cpu(cpu) {
+        if (cpu_to_socket(cpu) != cpu_to_socket(0))
+            continue;
+        in_socket++;
+        threads += cpu_to_core(cpu) == cpu_to_core(0);
+    }
+    info->threads_per_core = threads;
+    info->cores_per_socket = in_socket / threads;
+}
+
 static long physinfo(struct xen_sysctl *op, guest_ptr_t u_sysctl, bool *copyback)
 {
     struct xen_sysctl_physinfo *info = &op->u.physinfo;
 
     memset(info, 0, sizeof(*info));
-    info->threads_per_core = 1;
-    info->cores_per_socket = num_online_cpus();
+    count_siblings(info);
     info->nr_cpus = num_online_cpus();
     info->max_cpu_id = nr_cpu_ids - 1;
     info->nr_nodes = 1;
@@ -73,13 +88,12 @@ static long cpu_info(struct xen_sysctl_getcpuinfo *u)
     return 0;
 }
 
-/* CPUs are taken for cores of one socket. */
 static long cpu_topology(struct xen_sysctl_cputopoinfo *u)
 {
     uint32_t nr = u->cputopo.p ? min(u->num_cpus, nr_cpu_ids) : nr_cpu_ids;
 
     for (uint32_t cpu = 0; u->cputopo.p && cpu < nr; cpu++) {
-        struct xen_sysctl_cputopo topo = { .core = cpu };
+        struct xen_sysctl_cputopo topo = { .core = cpu_to_core(cpu), .socket = cpu_to_socket(cpu) };
 
         if (!cpu_online(cpu))
             topo = (struct xen_sysctl_cputopo){ XEN_INVALID_CORE_ID, XEN_INVALID_SOCKET_ID,

@@ -90,6 +90,7 @@ static void __init init_interrupts_and_time(void)
     acpi_init();
     apic_init_boot();
     smp_prepare_cpus();
+    topology_init();
     timer_init();
     tasklet_subsys_init();
     irq_init();

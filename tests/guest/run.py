@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Boots each test kernel as dom0 in QEMU and reads its results from the serial line. A kernel whose source holds a
 comment `EXPECT: regex` is to be crashed instead: the console must show that text, and neither a panic nor a test's
-result. With QEMU, QEMU_CPU, QEMU_SMP and HV_ARGS in the environment other machines are tried. The last line counts the
-tests of all kernels."""
+result. One that holds `SMP: ...` wants these CPUs, in the words of QEMU's option -smp. With QEMU, QEMU_CPU, QEMU_SMP
+and HV_ARGS in the environment other machines are tried. The last line counts the tests of all kernels."""
 import os
 import pathlib
 import re
@@ -18,10 +18,18 @@ END = re.compile(r"TEST-EXIT \d+\r?\n|[Dd]om(ain )?0 (has )?crashed[^\n]*\n|Rebo
 PANIC = re.compile(r"PANIC|Panic on CPU|Assertion .* failed|Xen BUG at|FATAL TRAP|UBSAN")
 
 
+def wish(kernel, word):
+    """What follows `word: ` in a comment of the kernel's source; None if it says nothing of that."""
+    source = pathlib.Path(__file__).with_name(pathlib.Path(kernel).stem + ".c")
+    found = re.search(word + r": (.*?) \*/", source.read_text())
+    return found[1] if found else None
+
+
 def boot(hypervisor, kernel):
     """Returns the console of one machine, up to the end of the kernel."""
+    smp = wish(kernel, "SMP") or os.environ.get("QEMU_SMP", "1")
     cmd = [os.environ.get("QEMU", "qemu-system-x86_64"), "-M", "q35", "-accel", "tcg",
-           "-cpu", os.environ.get("QEMU_CPU", "max"), "-smp", os.environ.get("QEMU_SMP", "1"), "-m", "512M",
+           "-cpu", os.environ.get("QEMU_CPU", "max"), "-smp", smp, "-m", "512M",
            "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio", "-kernel", hypervisor,
            "-append", os.environ.get("HV_ARGS", "console=com1 dom0_mem=64M dom0_max_vcpus=2"), "-initrd", kernel]
     qemu = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -41,13 +49,6 @@ def boot(hypervisor, kernel):
     return output
 
 
-def expectation(kernel):
-    """The regular expression that the kernel's source wants the console to show, if it is to be crashed."""
-    source = pathlib.Path(__file__).with_name(pathlib.Path(kernel).stem + ".c")
-    found = re.search(r"EXPECT: (.*?) \*/", source.read_text())
-    return found[1] if found else None
-
-
 def result(output, expected):
     """(passed, failed) of one kernel."""
     summary = re.search(r"TEST-SUMMARY (\d+) passed, (\d+) failed", output)
@@ -64,7 +65,7 @@ def main():
     for kernel in kernels:
         name = pathlib.Path(kernel).stem
         output = boot(hypervisor, kernel)
-        good, bad = result(output, expectation(kernel))
+        good, bad = result(output, wish(kernel, "EXPECT"))
         passed += good
         failed += bad
         if bad:

@@ -48,6 +48,10 @@ unsigned long arch_clear_guest(void *guest_to, size_t n);
 void set_gpfn_from_mfn(mfn_t mfn, unsigned long gpfn);
 unsigned long get_gpfn_from_mfn(mfn_t mfn);             /* ~0: none; the guest chose it, it may be anything */
 
+/* A present CPU's core, within its socket, and its socket: x86/topology.c */
+u32 cpu_to_core(unsigned int cpu);
+u32 cpu_to_socket(unsigned int cpu);
+
 /* Time: x86/time.c */
 s_time_t now_ns(void);
 bool reprogram_timer(s_time_t deadline);                /* 0: stop; false: deadline has passed */

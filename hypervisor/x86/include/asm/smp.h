@@ -10,6 +10,8 @@
 extern u32 cpu_to_apicid[NR_CPUS], cpu_to_acpiid[NR_CPUS];
 #define BAD_APICID (~0u)
 
+/* Finds out how APIC ids tell threads, cores and sockets; before the arch contract's cpu_to_core(). x86/topology.c. */
+void topology_init(void);
 /* Numbers the CPUs that ACPI lists, by maxcpus= and nosmp; the boot CPU is 0. */
 void smp_prepare_cpus(void);
 /* Starts all present CPUs, one after the other; those that fail are reported and left out. */
