@@ -193,6 +193,8 @@ static void kill_and_restart(void)
 {
     store_each_domain(the_store, disconnect_guest, NULL);
     store_free(the_store);
+    for (int domid = 1; domid <= GUESTS; domid++)
+        guests[domid].notified = NULL;
     the_store = store_new(&ops, NULL, 1000);
     require(store_replay(the_store, bytes_front(&journal), bytes_length(&journal)) == bytes_length(&journal));
     store_each_domain(the_store, connect_guest, NULL);

@@ -248,6 +248,7 @@ void store_conn_reset(struct store_conn *conn)
     conn->dead = conn->overrun = false;
     journal_reset(conn);
     journal_conn(conn);
+    journal_moved(conn);
 }
 
 bool store_conn_resume(struct store_conn *conn, uint32_t produced)

@@ -250,6 +250,9 @@ static void test_wild_request_index(void **state)
     assert_int_equal(page->error, XENSTORE_ERROR_NONE);
     assert_int_equal(page->req_prod, page->req_cons);
     assert_int_equal(page->rsp_prod, page->rsp_cons);
+    /* And a daemon that starts now knows of that. */
+    kill_and_restart();
+    settle();
     send_request(XS_GET_DOMAIN_PATH, 5, "1", 2);
     expect_reply(XS_GET_DOMAIN_PATH, 5, "/local/domain/1", 16);
 }
