@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "describe.h"
 #include "foreign.h"
 #include "lib/bytes.h"
 #include "lib/log.h"
@@ -144,6 +145,20 @@ static const struct store_ops ops = {
 
 /* --- the daemon ---------------------------------------------------------------------------------------------------- */
 
+/* Its limits are such that an input can reach them. */
+static struct store *new_store(void)
+{
+    struct store *store = store_new(&ops, NULL, 1000);
+    unsigned int *limit = store_quota(store)->limit;
+
+    limit[QUOTA_NODES] = 12;
+    limit[QUOTA_WATCHES] = 5;
+    limit[QUOTA_TRANSACTIONS] = 3;
+    limit[QUOTA_TRANSACTION_NODES] = 6;
+    limit[QUOTA_MEMORY] = 20000;
+    return store;
+}
+
 static void write_journal(void)
 {
     size_t length;
@@ -195,7 +210,7 @@ static void kill_and_restart(void)
     store_free(the_store);
     for (int domid = 1; domid <= GUESTS; domid++)
         guests[domid].notified = NULL;
-    the_store = store_new(&ops, NULL, 1000);
+    the_store = new_store();
     require(store_replay(the_store, bytes_front(&journal), bytes_length(&journal)) == bytes_length(&journal));
     store_each_domain(the_store, connect_guest, NULL);
     program = store_conn_socket(the_store, NULL);
@@ -261,37 +276,6 @@ static void check_all(void)
     check_others_are_served();
 }
 
-static void describe_node(void *context, const char *path, const struct node *node)
-{
-    bytes_put_string(context, path);
-    bytes_put_blob(context, node->value, node->value_length);
-    for (uint32_t i = 0; i < node->perm_count; i++) {
-        bytes_put_u16(context, node->perms[i].domid);
-        bytes_put_u8(context, node->perms[i].access);
-    }
-}
-
-/* All that a restart has to keep, but the order of watches. */
-static void describe(struct bytes *out)
-{
-    tree_walk(the_store->main.root, "/", describe_node, out);
-    for (uint16_t domid = 1; domid <= GUESTS; domid++) {
-        const struct store_conn *conn = store_find_domain(the_store, domid);
-
-        if (!conn)
-            continue;
-        bytes_put_u16(out, domid);
-        bytes_put_u32(out, conn->consumed);
-        bytes_put_u32(out, conn->produced);
-        bytes_put_u32(out, conn->dead);
-        bytes_put_u32(out, conn->target);
-        bytes_put_u32(out, conn->next_transaction);
-        bytes_put_u32(out, conn->transaction_count);
-        bytes_put_u32(out, conn->watch_count);
-        bytes_put_blob(out, bytes_front(&conn->in), bytes_length(&conn->in));
-    }
-}
-
 /* A journal of all that was, or a snapshot, makes the same store. */
 static void check_restart(bool snapshot)
 {
@@ -302,10 +286,10 @@ static void check_restart(bool snapshot)
     write_journal();
     if (snapshot)
         take_snapshot();
-    describe(&before);
-    the_store = store_new(&ops, NULL, 1000);
+    describe_store(the_store, &before);
+    the_store = new_store();
     require(store_replay(the_store, bytes_front(&journal), bytes_length(&journal)) == bytes_length(&journal));
-    describe(&after);
+    describe_store(the_store, &after);
     require(bytes_length(&before) == bytes_length(&after));
     require(!memcmp(bytes_front(&before), bytes_front(&after), bytes_length(&before)));
     LIST_FOREACH(conn, &the_store->conns, link)
@@ -497,13 +481,7 @@ static void prepare(void)
 {
     char path[64];
 
-    the_store = store_new(&ops, NULL, 1);
-    /* Limits that an input can reach. */
-    store_quota(the_store)->limit[QUOTA_NODES] = 12;
-    store_quota(the_store)->limit[QUOTA_WATCHES] = 5;
-    store_quota(the_store)->limit[QUOTA_TRANSACTIONS] = 3;
-    store_quota(the_store)->limit[QUOTA_TRANSACTION_NODES] = 6;
-    store_quota(the_store)->limit[QUOTA_MEMORY] = 20000;
+    the_store = new_store();
     program = store_conn_socket(the_store, NULL);
     store_put(the_store, "/secret", SECRET);
     store_put(the_store, "/secret/below", SECRET);

@@ -3,6 +3,7 @@
  * The store's protocol, seen by its clients: what xenstore.txt promises, what hostile clients try, what a restart
  * keeps.
  */
+#include "describe.h"
 #include "harness.h"
 
 static void test_read_write(void **state)
@@ -561,38 +562,86 @@ static void test_restart(void **state)
     assert_true(store_conn_dead(one));
 }
 
-/* Whatever part of the journal is left after a crash, replay gets along with it and keeps all whole batches. */
+/* One batch of the journal for the test below, with one of all that it can tell of. */
+static void make_batch(struct harness *harness, struct store_conn *dom0, int number)
+{
+    struct store_conn *one = store_find_domain(harness->store, 1);
+
+    switch (number) {
+    case 0:
+        write_value(dom0, 0, "/local/domain/1/data", "d");
+        expect_reply(dom0, XS_SET_PERMS, 0, "/local/domain/1/data\0n1\0r2", "OK");
+        break;
+    case 1:
+        expect_reply(one, XS_WATCH, 0, "data\0token", "OK");
+        expect_event(one, "data", "token");
+        start_transaction(one);
+        break;
+    case 2:
+        write_value(dom0, 0, "/local/domain/1/data/new", "value");
+        expect_event(one, "data/new", "token");
+        send_half(one);
+        break;
+    case 3:
+        store_conn_input(one, "ta", 3);
+        expect_reply(dom0, XS_CONTROL, 0, "quota\0set\0nodes\0" "77", "OK");
+        break;
+    case 4:
+        expect_reply(dom0, XS_SET_TARGET, 0, "1\0" "2", "OK");
+        expect_reply(dom0, XS_RM, 0, "/local/domain/1/data/new", "OK");
+        break;
+    case 5:
+        store_conn_reset(one);
+        break;
+    default:
+        store_conn_free(store_find_domain(harness->store, 2));
+        store_forget_domain(harness->store, 2);
+    }
+}
+#define BATCHES 7
+
+/* Wherever the journal is cut by a crash, replay keeps all whole batches, and nothing of the one that is not. */
 static void test_torn_journal(void **state)
 {
     struct harness *harness = *state;
     struct store_conn *dom0 = store_conn_socket(harness->store, NULL);
-    size_t total, first;
+    struct bytes described[BATCHES + 1] = { 0 };
+    size_t ends[BATCHES + 1];
 
-    write_value(dom0, 0, "/first", "1");
-    harness_flush(harness);
-    first = bytes_length(&harness->journal);
-    write_value(dom0, 0, "/second", "2");
-    harness_flush(harness);
-    total = bytes_length(&harness->journal);
-    for (size_t length = first; length < total; length++) {
-        struct harness other = *harness;
-
-        harness_setup(state);
-        memcpy(&other, *state, sizeof(other));
-        assert_int_equal(store_replay(other.store, bytes_front(&harness->journal), length), first);
-        assert_string_equal(store_get(other.store, "/first"), "1");
-        assert_null(store_get(other.store, "/second"));
-        harness_teardown(state);
+    store_conn_domain(harness->store, 1, 4711, 3, 100, 200);
+    store_conn_domain(harness->store, 2, 4712, 4, 0, 0);
+    for (int batch = 0; batch <= BATCHES; batch++) {
+        if (batch > 0)
+            make_batch(harness, dom0, batch - 1);
+        harness_flush(harness);
+        ends[batch] = bytes_length(&harness->journal);
+        describe_store(harness->store, &described[batch]);
     }
-    *state = harness;
-    harness->journal.data[harness->journal.start + total - 3] ^= 1;
+    for (size_t cut = ends[0], batch = 0; cut <= ends[BATCHES]; cut++) {
+        struct bytes found = { 0 };
+        struct harness *other;
+
+        while (batch < BATCHES && ends[batch + 1] <= cut)
+            batch++;
+        harness_setup((void **)&other);
+        assert_int_equal(store_replay(other->store, bytes_front(&harness->journal), cut), ends[batch]);
+        describe_store(other->store, &found);
+        assert_int_equal(bytes_length(&found), bytes_length(&described[batch]));
+        assert_memory_equal(bytes_front(&found), bytes_front(&described[batch]), bytes_length(&found));
+        bytes_clear(&found);
+        harness_teardown((void **)&other);
+    }
+    /* A byte that is not what was written. */
+    harness->journal.data[harness->journal.start + ends[BATCHES] - 3] ^= 1;
     {
-        struct harness *fresh;
+        struct harness *other;
 
-        harness_setup((void **)&fresh);
-        assert_int_equal(store_replay(fresh->store, bytes_front(&harness->journal), total), first);
-        harness_teardown((void **)&fresh);
+        harness_setup((void **)&other);
+        assert_int_equal(store_replay(other->store, bytes_front(&harness->journal), ends[BATCHES]), ends[BATCHES - 1]);
+        harness_teardown((void **)&other);
     }
+    for (int batch = 0; batch <= BATCHES; batch++)
+        bytes_clear(&described[batch]);
 }
 
 static uint32_t random_state = 12345;
