@@ -46,6 +46,12 @@ wait_until 30 inside '[ "$(cat /sys/block/xvdd/ro)" = 1 ]' || fail "no CD-ROM"
 refused 1 domus cd-eject demo xvdd; says block-detach
 """
 
+EVENTS = """
+domus events -o -r 100 > /tmp/events
+grep -q '"attached".*"number": *51728' /tmp/events || fail "no event of xvdb: $(cat /tmp/events)"
+grep -q '"detached"' /tmp/events || fail "no event of a detachment: $(cat /tmp/events)"
+"""
+
 CARDS = """
 brctl addbr lan
 ip link set lan up
@@ -95,10 +101,10 @@ wait_until 30 nothing_left 0 || fail "back ends are left: $(ls /sys/bus/xen-back
 
 
 def test_disks_and_cards_come_and_go():
-    check(boot(START + DISKS + CARDS + AFTER))
+    check(boot(START + DISKS + EVENTS + CARDS + AFTER))
 
 
-IMAGES = START + """
+IMAGES_SCRIPT = START + """
 qemu-img create -q -f qcow2 /var/lib/domus/q.qcow2 16M || fail qemu-img
 qemu-img create -q -f vmdk /var/lib/domus/v.vmdk 8M || fail qemu-img
 domus block-attach demo /var/lib/domus/q.qcow2,qcow2,xvdb,rw || fail "qcow2: $(tail -n 3 /var/log/domus/domusd.log)"
@@ -129,4 +135,4 @@ grep -q into-qcow2 /tmp/q.raw || fail "what was written is not in the image"
 
 
 def test_images_in_qemus_formats():
-    check(boot(IMAGES, archives=["qemu.cpio"]))
+    check(boot(IMAGES_SCRIPT, archives=["qemu.cpio"]))

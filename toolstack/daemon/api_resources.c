@@ -9,6 +9,7 @@
 
 #include "daemon.h"
 #include "domain_set.h"
+#include "events.h"
 #include "host.h"
 #include "memory.h"
 #include "pools.h"
@@ -144,6 +145,7 @@ static void op_vcpu_set(struct session *session, json_t *request)
         json_object_set_new(subject.domain->object, "maxvcpus", json_integer(subject.domain->config->max_vcpus));
         json_object_set_new(subject.domain->object, "vcpus", json_integer(count));
         domain_save(subject.domain);
+        event_tell(subject.domain, "vcpus", json_pack("{s:I}", "vcpus", count));
     }
     session_send(session, json_pack("{s:b, s:i, s:I}", "ok", 1, "domid", subject.domid, "vcpus", count));
 }

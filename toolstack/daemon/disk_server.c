@@ -24,7 +24,7 @@
 #include "lib/log.h"
 
 #define STATE_DIR RUN_DIR "/images"
-#define DEVICES_MAX 256
+#define DEVICES_MAX 64
 #define PROGRAM "qemu-nbd"
 
 struct server {

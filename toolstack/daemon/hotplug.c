@@ -19,6 +19,7 @@
 
 #include "daemon.h"
 #include "disk_server.h"
+#include "events.h"
 #include "lib/alloc.h"
 #include "lib/log.h"
 #include "loop.h"
@@ -167,6 +168,13 @@ static void plug_end(struct hotplug *plug, const struct failure *failure)
     free(plug);
 }
 
+static void tell(const struct hotplug *plug, const char *event)
+{
+    log_info("domain %s: %s, number %u, %s", plug->domain->config->name, word(plug->kind), plug->number, event);
+    event_tell(plug->domain, event, json_pack("{s:s, s:I}", "device", device_kind_name(plug->kind), "number",
+                                              (json_int_t)plug->number));
+}
+
 static bool busy(const struct domain *domain, enum device_kind kind, uint32_t number, struct failure *failure)
 {
     const struct hotplug *plug;
@@ -226,7 +234,7 @@ static void on_attached(void *context, const struct failure *failure)
     }
     json_array_append(object_array(plug->domain, plug->kind), plug->object);
     domain_save(plug->domain);
-    log_info("domain %s has a new %s, number %u", plug->domain->config->name, word(plug->kind), plug->number);
+    tell(plug, "attached");
     plug_end(plug, NULL);
 }
 
@@ -293,7 +301,8 @@ static void detached(struct hotplug *plug)
     if (plug->kind == DEVICE_DISK && index >= 0)
         disk_server_stop(plug->domain->config->uuid, &plug->domain->config->disks[index]);
     drop_from_config(plug, (size_t)index < json_array_size(object_array(plug->domain, plug->kind)));
-    log_info("domain %s has no %s number %u any more", plug->domain->config->name, word(plug->kind), plug->number);
+    if (!plug->attaching)
+        tell(plug, "detached");
     plug_end(plug, NULL);
 }
 

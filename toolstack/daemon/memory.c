@@ -11,6 +11,7 @@
 
 #include "daemon.h"
 #include "domain_set.h"
+#include "events.h"
 #include "host.h"
 #include "lib/log.h"
 
@@ -398,6 +399,7 @@ bool memory_set_target(int domid, struct domain *domain, uint64_t kib, struct fa
     if (domain) {
         domain->config->memory_kib = kib;
         remember(domain);
+        event_tell(domain, "memory", json_pack("{s:I}", "memory_kib", (json_int_t)kib));
     }
     return true;
 }
