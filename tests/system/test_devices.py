@@ -109,7 +109,8 @@ qemu-img create -q -f qcow2 /var/lib/domus/q.qcow2 16M || fail qemu-img
 qemu-img create -q -f vmdk /var/lib/domus/v.vmdk 8M || fail qemu-img
 domus block-attach demo /var/lib/domus/q.qcow2,qcow2,xvdb,rw || fail "qcow2: $(tail -n 3 /var/log/domus/domusd.log)"
 domus block-attach demo vmdk:/var/lib/domus/v.vmdk,xvdc,r || fail vmdk
-wait_until 30 inside '[ "$(cat /sys/block/xvdb/size)$(cat /sys/block/xvdc/ro)" = 327681 ]' || fail "$(cat /tmp/guest-said)"
+wait_until 30 inside '[ "$(cat /sys/block/xvdb/size)$(cat /sys/block/xvdc/ro)" = 327681 ]' ||
+    fail "$(cat /tmp/guest-said; domus block-list demo; cat /sys/block/nbd?/size)"
 inside 'echo into-qcow2 | dd of=/dev/xvdb bs=512 seek=100 conv=fsync' || fail "cannot write"
 # The servers outlive the daemon, and the new one knows them.
 kill -9 $(pidof domusd)
