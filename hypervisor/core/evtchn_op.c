@@ -292,36 +292,43 @@ static int op_bind_vcpu(const evtchn_bind_vcpu_t *arg)
     return rc;
 }
 
+/* The domain's channel of that port, locked; NULL if there is none in use. */
+static struct evtchn *lock_port(struct domain *d, evtchn_port_t port, unsigned long *flags)
+{
+    struct evtchn *chn = evtchn_from_port(d, port);
+
+    if (!chn)
+        return NULL;
+    spin_lock_irqsave(&chn->lock, *flags);
+    if (evtchn_in_use(chn))
+        return chn;
+    spin_unlock_irqrestore(&chn->lock, *flags);
+    return NULL;
+}
+
 static int op_unmask(const evtchn_unmask_t *arg)
 {
     struct domain *d = current->domain;
-    struct evtchn *chn = evtchn_from_port(d, arg->port);
     unsigned long flags;
-    int rc = -EINVAL;
+    struct evtchn *chn = lock_port(d, arg->port, &flags);
 
     if (!chn)
         return -EINVAL;
-    spin_lock_irqsave(&chn->lock, flags);
-    if (evtchn_in_use(chn)) {
-        d->evtchn.ops->unmask(d->vcpu[chn->notify_vcpu_id], chn);
-        rc = 0;
-    }
+    d->evtchn.ops->unmask(d->vcpu[chn->notify_vcpu_id], chn);
     spin_unlock_irqrestore(&chn->lock, flags);
-    return rc;
+    return 0;
 }
 
 static int op_set_priority(const evtchn_set_priority_t *arg)
 {
     struct domain *d = current->domain;
-    struct evtchn *chn = evtchn_from_port(d, arg->port);
     unsigned long flags;
-    int rc = -EINVAL;
+    struct evtchn *chn = lock_port(d, arg->port, &flags);
+    int rc;
 
     if (!chn)
         return -EINVAL;
-    spin_lock_irqsave(&chn->lock, flags);
-    if (evtchn_in_use(chn))
-        rc = d->evtchn.ops->set_priority(chn, arg->priority);
+    rc = d->evtchn.ops->set_priority(chn, arg->priority);
     spin_unlock_irqrestore(&chn->lock, flags);
     return rc;
 }

@@ -186,6 +186,10 @@ hypercall_enter:
         sti
         cmp  $NR_HYPERCALLS, %rax
         jae  1f
+        .if NR_HYPERCALLS & (NR_HYPERCALLS - 1)
+        .error "NR_HYPERCALLS is not a power of two"
+        .endif
+        and  $(NR_HYPERCALLS - 1), %eax         /* under speculation too */
         mov  %r10, %rcx
         lea  hypercall_table(%rip), %r10
         mov  (%r10,%rax,8), %r10

@@ -144,6 +144,19 @@ int pirq_map_msi(struct domain *d, int pirq, const struct msi_request *req)
     return ret;
 }
 
+/* The source that the domain has mapped as pirq, locked; NULL if it has none. */
+static struct irq_desc *lock_pirq(const struct domain *d, unsigned int pirq, unsigned long *flags)
+{
+    int irq = pirq_to_irq(d, pirq);
+    struct irq_desc *desc;
+
+    if (irq < 0)
+        return NULL;
+    desc = irq_to_desc((unsigned int)irq);
+    spin_lock_irqsave(&desc->lock, *flags);
+    return desc;
+}
+
 static struct irq_guest *find_guest(struct irq_desc *desc, const struct domain *d,
                                     unsigned int pirq)
 {
@@ -156,16 +169,15 @@ static struct irq_guest *find_guest(struct irq_desc *desc, const struct domain *
 /* The pcidevs lock and the event lock are held. */
 static int unmap(struct domain *d, unsigned int pirq)
 {
-    int irq = pirq_to_irq(d, pirq);
-    struct irq_desc *desc;
-    struct msi_desc *msi;
     unsigned long flags;
+    struct irq_desc *desc = lock_pirq(d, pirq, &flags);
+    unsigned int irq;
+    struct msi_desc *msi;
     bool bound;
 
-    if (irq < 0)
+    if (!desc)
         return -EINVAL;
-    desc = irq_to_desc((unsigned int)irq);
-    spin_lock_irqsave(&desc->lock, flags);
+    irq = desc->irq;
     bound = find_guest(desc, d, pirq) != NULL;
     msi = desc->msi;
     spin_unlock_irqrestore(&desc->lock, flags);
@@ -173,7 +185,7 @@ static int unmap(struct domain *d, unsigned int pirq)
         return -EBUSY;
     WRITE_ONCE(d->pirqs[pirq].irq_plus_1, 0);
     if (msi) {
-        irq_free((unsigned int)irq);
+        irq_free(irq);
         msi_destroy(msi);
     }
     return 0;
@@ -249,15 +261,12 @@ static int add_guest(struct irq_desc *desc, struct domain *d, unsigned int pirq,
 
 int arch_pirq_bind(struct vcpu *v, unsigned int pirq, bool share)
 {
-    int irq = pirq_to_irq(v->domain, pirq);
-    struct irq_desc *desc;
     unsigned long flags;
+    struct irq_desc *desc = lock_pirq(v->domain, pirq, &flags);
     int ret;
 
-    if (irq < 0)
+    if (!desc)
         return -EINVAL;
-    desc = irq_to_desc((unsigned int)irq);
-    spin_lock_irqsave(&desc->lock, flags);
     if (!desc->vector)
         irq_want_cpu(desc, v->processor);
     ret = add_guest(desc, v->domain, pirq, share);
@@ -279,15 +288,12 @@ static void guest_done(struct irq_desc *desc, struct irq_guest *guest)
 
 void arch_pirq_unbind(struct domain *d, unsigned int pirq)
 {
-    int irq = pirq_to_irq(d, pirq);
-    struct irq_desc *desc;
-    struct irq_guest *guest;
     unsigned long flags;
+    struct irq_desc *desc = lock_pirq(d, pirq, &flags);
+    struct irq_guest *guest;
 
-    if (irq < 0)
+    if (!desc)
         return;
-    desc = irq_to_desc((unsigned int)irq);
-    spin_lock_irqsave(&desc->lock, flags);
     guest = find_guest(desc, d, pirq);
     if (guest) {
         guest_done(desc, guest);
@@ -301,15 +307,12 @@ void arch_pirq_unbind(struct domain *d, unsigned int pirq)
 
 void pirq_guest_eoi(struct domain *d, unsigned int pirq)
 {
-    int irq = pirq_to_irq(d, pirq);
-    struct irq_desc *desc;
-    struct irq_guest *guest;
     unsigned long flags;
+    struct irq_desc *desc = lock_pirq(d, pirq, &flags);
+    struct irq_guest *guest;
 
-    if (irq < 0)
+    if (!desc)
         return;
-    desc = irq_to_desc((unsigned int)irq);
-    spin_lock_irqsave(&desc->lock, flags);
     guest = find_guest(desc, d, pirq);
     if (guest)
         guest_done(desc, guest);
@@ -336,14 +339,11 @@ void pirq_deliver(struct irq_desc *desc)
 
 void pirq_set_affinity(struct domain *d, unsigned int pirq, unsigned int cpu)
 {
-    int irq = pirq_to_irq(d, pirq);
-    struct irq_desc *desc;
     unsigned long flags;
+    struct irq_desc *desc = lock_pirq(d, pirq, &flags);
 
-    if (irq < 0)
+    if (!desc)
         return;
-    desc = irq_to_desc((unsigned int)irq);
-    spin_lock_irqsave(&desc->lock, flags);
     /* A line that several guests share stays where it is. */
     if (desc->nr_guests == 1 && find_guest(desc, d, pirq))
         irq_want_cpu(desc, cpu);
@@ -352,15 +352,12 @@ void pirq_set_affinity(struct domain *d, unsigned int pirq, unsigned int cpu)
 
 int pirq_status(struct domain *d, unsigned int pirq)
 {
-    int irq = pirq_to_irq(d, pirq);
-    struct irq_desc *desc;
     unsigned long flags;
+    struct irq_desc *desc = lock_pirq(d, pirq, &flags);
     int status = 0;
 
-    if (irq < 0)
+    if (!desc)
         return -EINVAL;
-    desc = irq_to_desc((unsigned int)irq);
-    spin_lock_irqsave(&desc->lock, flags);
     if (!desc->msi && ioapic_is_level(desc->irq))
         status |= XENIRQSTAT_needs_eoi;
     if (desc->nr_guests > 1)
