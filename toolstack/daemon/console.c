@@ -36,6 +36,7 @@ struct viewer {
     LIST_ENTRY(viewer) link;
     struct console *console;
     struct bufferevent *connection;
+    bool terminal; /* stays, though nobody may read it */
 };
 
 struct console {
@@ -118,7 +119,11 @@ static void output(struct console *console, const void *data, size_t length)
     for (viewer = LIST_FIRST(&console->viewers); viewer; viewer = next) {
         next = LIST_NEXT(viewer, link);
         bufferevent_write(viewer->connection, data, length);
-        if (evbuffer_get_length(bufferevent_get_output(viewer->connection)) > VIEWER_LAG_MAX)
+        if (evbuffer_get_length(bufferevent_get_output(viewer->connection)) <= VIEWER_LAG_MAX)
+            continue;
+        if (viewer->terminal)
+            evbuffer_drain(bufferevent_get_output(viewer->connection), VIEWER_LAG_MAX / 2);
+        else
             viewer_free(viewer);
     }
 }
@@ -272,18 +277,29 @@ static void replay_log(struct console *console, struct bufferevent *connection, 
     free(data);
 }
 
-void console_add_viewer(struct console *console, struct bufferevent *connection, unsigned int replay)
+static void add_viewer(struct console *console, struct bufferevent *connection, unsigned int replay, bool terminal)
 {
     struct viewer *viewer = xcalloc(1, sizeof(*viewer));
 
     viewer->console = console;
     viewer->connection = connection;
+    viewer->terminal = terminal;
     LIST_INSERT_HEAD(&console->viewers, viewer, link);
     replay_log(console, connection, replay);
     bufferevent_setwatermark(connection, EV_READ, 0, INPUT_MAX);
     bufferevent_setcb(connection, on_viewer_input, NULL, on_viewer_gone, viewer);
     bufferevent_enable(connection, EV_READ | EV_WRITE);
     on_viewer_input(connection, viewer);
+}
+
+void console_add_viewer(struct console *console, struct bufferevent *connection, unsigned int replay)
+{
+    add_viewer(console, connection, replay, false);
+}
+
+void console_add_terminal(struct console *console, struct bufferevent *terminal)
+{
+    add_viewer(console, terminal, 0, true);
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */

@@ -34,4 +34,7 @@ void console_detach(struct console *console);
  */
 void console_add_viewer(struct console *console, struct bufferevent *connection, unsigned int replay);
 
+/* The same for a terminal, which is kept though nobody may read it: what is old is dropped then. */
+void console_add_terminal(struct console *console, struct bufferevent *terminal);
+
 #endif

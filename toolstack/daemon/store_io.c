@@ -20,6 +20,7 @@
 #include "lib/hypercall.h"
 #include "lib/log.h"
 #include "listener.h"
+#include "other_console.h"
 #include "store_file.h"
 #include "store_ring.h"
 
@@ -206,6 +207,7 @@ void store_release(uint16_t domid)
 
     if (!conn)
         return;
+    other_console_end(domid);
     ring_close(store_conn_user(conn));
     store_forget_domain(the_store, domid);
     store_fire_special(the_store, "@releaseDomain");
@@ -213,8 +215,12 @@ void store_release(uint16_t domid)
 
 static int on_introduce(void *context, uint16_t domid, uint64_t frame, uint32_t port)
 {
+    int rc = store_introduce(domid, frame, port);
+
     (void)context;
-    return store_introduce(domid, frame, port);
+    if (rc == 0)
+        other_console_begin(domid);
+    return rc;
 }
 
 static int on_release(void *context, uint16_t domid)
@@ -320,6 +326,8 @@ static void restore_conn(void *context, struct store_conn *conn)
         store_conn_free(conn);
         store_forget_domain(the_store, domid);
         store_fire_special(the_store, "@releaseDomain");
+    } else {
+        other_console_begin(domid);
     }
 }
 

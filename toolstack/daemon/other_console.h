@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Consoles of domains that other tools (xl) have made and that the store says are xenconsoled's to serve.
+ */
+#ifndef DOMUSD_OTHER_CONSOLE_H
+#define DOMUSD_OTHER_CONSOLE_H
+
+#include <stdint.h>
+
+/* Domain `domid` is connected to the store: serve its console as soon as the store says where that is. */
+void other_console_begin(uint16_t domid);
+
+/* The domain is gone. No error if it had no such console. */
+void other_console_end(uint16_t domid);
+
+#endif
