@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 
@@ -30,11 +31,16 @@ def cpio(folder, target):
         subprocess.run("find . | cpio -o -H newc -R 0:0 --quiet", shell=True, check=True, cwd=folder, stdout=out)
 
 
-def initramfs(script, tmp, archives=()):
-    """dom0's image with the script in it, and more archives of IMAGES: they may simply follow each other."""
+def initramfs(script, tmp, archives=(), files=()):
+    """dom0's image with the script and files (path in dom0, path here) in it, and more archives of IMAGES: they may simply
+    follow each other."""
     extra = pathlib.Path(tmp, "extra")
     extra.mkdir()
     (extra / "script").write_text(". /root/lib.sh\n" + script)
+    for path, source in files:
+        target = extra / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
     cpio(extra, f"{tmp}/extra.cpio")
     image = pathlib.Path(tmp, "dom0.cpio")
     parts = [IMAGES / "dom0.cpio", *(IMAGES / name for name in archives), pathlib.Path(tmp, "extra.cpio")]
@@ -49,10 +55,11 @@ def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
     return Result(done.stdout.decode(errors="replace").replace("\r", ""))
 
 
-def boot(script, smp=2, memory="2G", cpu="max", hv_args="dom0_mem=768M", extra=(), hypervisor=None, archives=()):
+def boot(script, smp=2, memory="2G", cpu="max", hv_args="dom0_mem=768M", extra=(), hypervisor=None, archives=(),
+         files=()):
     """Runs the shell script in dom0; its exit status is .status of the result, None if the machine never got there."""
     with tempfile.TemporaryDirectory() as tmp:
-        image = initramfs(script, tmp, archives)
+        image = initramfs(script, tmp, archives, files)
         return run_qemu(["-kernel", str(hypervisor or OUT / "domus"), "-append", f"console=com1 {hv_args}",
                          "-initrd", f"{IMAGES}/vmlinuz console=hvc0 loglevel=4 script,{image}", *extra],
                         smp, memory, cpu)
