@@ -227,7 +227,8 @@ static void check_conn(const struct store_conn *conn)
     size_t bytes = 0;
 
     LIST_FOREACH(watch, &conn->watches, link) {
-        bytes += sizeof(*watch) + sizeof(*watch->point) + strlen(watch->point->path) + strlen(watch->token);
+        bytes += sizeof(*watch) + sizeof(*watch->group) + sizeof(*watch->group->point) +
+                 strlen(watch->group->point->path) + strlen(watch->token);
         count++;
     }
     require(conn->watch_count == count && conn->watch_bytes == bytes);

@@ -23,7 +23,7 @@
 
 /* Replace the file when it is larger than this and than a few times the snapshot that it began with. */
 #define FILE_SIZE_MIN (4UL << 20)
-#define FILE_GROWTH 8
+#define FILE_GROWTH 3
 
 static int file = -1;
 static size_t size, snapshot_size;

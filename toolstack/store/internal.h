@@ -89,16 +89,23 @@ struct transaction {
 struct watch_point {
     LIST_ENTRY(watch_point) bucket;
     uint32_t hash;
-    TAILQ_HEAD(, store_watch) watches; /* those of one connection together */
+    TAILQ_HEAD(, watch_group) groups;
     char path[];
 };
 
+/* The watches of one connection at a point: whether it may know of a change is asked once for all of them. */
+struct watch_group {
+    TAILQ_ENTRY(watch_group) link;
+    struct watch_point *point;
+    struct store_conn *conn; /* NULL: local */
+    TAILQ_HEAD(, store_watch) watches;
+};
+
 struct store_watch {
-    TAILQ_ENTRY(store_watch) at_point;
+    TAILQ_ENTRY(store_watch) in_group;
     LIST_ENTRY(store_watch) link;   /* of its connection, or of the store's local ones */
     struct store *store;
-    struct store_conn *conn;        /* NULL: local */
-    struct watch_point *point;
+    struct watch_group *group;
     char *token;
     size_t relative;                /* how much of a path to leave out in events: 0, or the base of the domain */
     store_watch_fn changed;

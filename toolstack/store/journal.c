@@ -251,7 +251,7 @@ const void *store_snapshot(struct store *store, size_t *length)
         journal_conn(conn);
         put_io(conn, bytes_length(&conn->out));
         LIST_FOREACH(watch, &conn->watches, link)
-            journal_watch(conn, watch->point->path, watch->token, watch->relative, true);
+            journal_watch(conn, watch->group->point->path, watch->token, watch->relative, true);
         LIST_FOREACH(tx, &conn->transactions, link)
             journal_transaction(conn, tx->id, true);
     }

@@ -243,7 +243,14 @@ static void find_owned(void *context, const char *path, const struct node *node)
 void store_forget_domain(struct store *store, uint16_t domid)
 {
     struct owned_walk walk = { .domid = domid };
+    struct store_conn *conn;
 
+    LIST_FOREACH(conn, &store->conns, link) {
+        if (conn->target == domid) {
+            conn->target = -1;
+            journal_conn(conn);
+        }
+    }
     if (store->usage[domid].nodes > 0)
         tree_walk_named(store->main.root, domid, find_owned, &walk);
     while (bytes_length(&walk.paths) > 0) {

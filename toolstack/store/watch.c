@@ -73,7 +73,7 @@ static struct watch_point *point_make(struct store *store, const char *path)
     point = xcalloc(1, sizeof(*point) + length + 1);
     memcpy(point->path, path, length);
     point->hash = hash;
-    TAILQ_INIT(&point->watches);
+    TAILQ_INIT(&point->groups);
     LIST_INSERT_HEAD(bucket_of(store, hash), point, bucket);
     store->point_count++;
     return point;
@@ -91,7 +91,7 @@ int special_index(const char *name)
 /* Queue an event for a watch without asking whether its client may have it. */
 void watch_send(struct store_watch *watch, const char *path)
 {
-    struct store_conn *conn = watch->conn;
+    struct store_conn *conn = watch->group->conn;
     const char *shown = path + watch->relative;
     char payload[2 * XENSTORE_PAYLOAD_MAX];
     size_t path_length = strlen(shown) + 1, token_length;
@@ -119,6 +119,14 @@ void watch_send(struct store_watch *watch, const char *path)
     conn_send(conn, XS_WATCH_EVENT, 0, 0, payload, path_length + token_length);
 }
 
+static void group_send(struct watch_group *group, const char *path)
+{
+    struct store_watch *watch;
+
+    TAILQ_FOREACH(watch, &group->watches, in_group)
+        watch_send(watch, path);
+}
+
 /* One change of the tree, as watches see it. */
 struct change {
     struct store *store;
@@ -136,23 +144,17 @@ static bool may_know(const struct store_conn *conn, const struct node *before, c
 static void fire_on(const struct change *change, const char *watched, size_t length, uint32_t hash, const char *path)
 {
     struct watch_point *point = point_find(change->store, watched, length, hash);
-    const struct store_conn *conn = NULL;
     const struct node *before, *after;
-    struct store_watch *watch;
+    struct watch_group *group;
     unsigned int depth;
-    bool may = true; /* of local watches, whose connection is NULL */
 
     if (!point)
         return;
     before = tree_nearest(change->before, path, &depth);
     after = tree_nearest(change->after, path, &depth);
-    TAILQ_FOREACH(watch, &point->watches, at_point) {
-        if (watch->conn != conn) {
-            conn = watch->conn;
-            may = may_know(conn, before, after);
-        }
-        if (may)
-            watch_send(watch, path);
+    TAILQ_FOREACH(group, &point->groups, link) {
+        if (may_know(group->conn, before, after))
+            group_send(group, path);
     }
 }
 
@@ -203,41 +205,57 @@ void store_fire_special(struct store *store, const char *name)
     size_t length = strlen(name);
     struct watch_point *point = point_find(store, name, length, hash_more(HASH_START, name, length));
     int index = special_index(name);
-    struct store_watch *watch;
+    struct watch_group *group;
 
     if (!point)
         return;
-    TAILQ_FOREACH(watch, &point->watches, at_point) {
-        if (perms_access(watch->conn, store->special_perms[index], store->special_perm_counts[index]) & PERM_READ)
-            watch_send(watch, name);
+    TAILQ_FOREACH(group, &point->groups, link) {
+        if (perms_access(group->conn, store->special_perms[index], store->special_perm_counts[index]) & PERM_READ)
+            group_send(group, name);
     }
 }
 
-/* A watch, beside those that its connection (NULL: the daemon) has at the same point already. */
+static struct watch_group *group_find(const struct watch_point *point, const struct store_conn *conn)
+{
+    struct watch_group *group;
+
+    TAILQ_FOREACH(group, &point->groups, link) {
+        if (group->conn == conn)
+            return group;
+    }
+    return NULL;
+}
+
+/* A watch of a connection, or of the daemon itself (NULL). */
 static struct store_watch *watch_new(struct store *store, struct store_conn *conn, const char *path)
 {
-    struct store_watch *watch = xcalloc(1, sizeof(*watch)), *other;
+    struct store_watch *watch = xcalloc(1, sizeof(*watch));
+    struct watch_point *point = point_make(store, path);
 
     watch->store = store;
-    watch->conn = conn;
-    watch->point = point_make(store, path);
-    TAILQ_FOREACH(other, &watch->point->watches, at_point) {
-        if (other->conn == conn)
-            break;
+    watch->group = group_find(point, conn);
+    if (!watch->group) {
+        watch->group = xcalloc(1, sizeof(*watch->group));
+        watch->group->point = point;
+        watch->group->conn = conn;
+        TAILQ_INIT(&watch->group->watches);
+        TAILQ_INSERT_TAIL(&point->groups, watch->group, link);
     }
-    if (other)
-        TAILQ_INSERT_AFTER(&watch->point->watches, other, watch, at_point);
-    else
-        TAILQ_INSERT_TAIL(&watch->point->watches, watch, at_point);
+    TAILQ_INSERT_TAIL(&watch->group->watches, watch, in_group);
     return watch;
 }
 
 static void watch_free(struct store_watch *watch)
 {
-    struct watch_point *point = watch->point;
+    struct watch_group *group = watch->group;
+    struct watch_point *point = group->point;
 
-    TAILQ_REMOVE(&point->watches, watch, at_point);
-    if (TAILQ_EMPTY(&point->watches)) {
+    TAILQ_REMOVE(&group->watches, watch, in_group);
+    if (TAILQ_EMPTY(&group->watches)) {
+        TAILQ_REMOVE(&point->groups, group, link);
+        free(group);
+    }
+    if (TAILQ_EMPTY(&point->groups)) {
         LIST_REMOVE(point, bucket);
         watch->store->point_count--;
         free(point);
@@ -250,19 +268,21 @@ static void watch_free(struct store_watch *watch)
 /* What a watch makes the store keep. */
 static size_t watch_bytes(const char *path, const char *token)
 {
-    return sizeof(struct store_watch) + sizeof(struct watch_point) + strlen(path) + strlen(token);
+    return sizeof(struct store_watch) + sizeof(struct watch_group) + sizeof(struct watch_point) + strlen(path) +
+           strlen(token);
 }
 
 static struct store_watch *watch_find(struct store_conn *conn, const char *path, const char *token)
 {
     size_t length = strlen(path);
     struct watch_point *point = point_find(conn->store, path, length, hash_more(HASH_START, path, length));
+    struct watch_group *group = point ? group_find(point, conn) : NULL;
     struct store_watch *watch;
 
-    if (!point)
+    if (!group)
         return NULL;
-    TAILQ_FOREACH(watch, &point->watches, at_point) {
-        if (watch->conn == conn && !strcmp(watch->token, token))
+    TAILQ_FOREACH(watch, &group->watches, in_group) {
+        if (!strcmp(watch->token, token))
             return watch;
     }
     return NULL;

@@ -5,6 +5,7 @@
  */
 #include "describe.h"
 #include "harness.h"
+#include "store/internal.h"
 
 static void test_read_write(void **state)
 {
@@ -146,6 +147,7 @@ static void test_permissions(void **state)
     expect_event(dom0, "/local/domain/1/data/mine", "t");
     store_conn_free(one);
     store_forget_domain(harness->store, 1);
+    assert_int_equal(two->target, -1);
     expect_event(dom0, "/local/domain/1/data/mine", "t");
     expect_node(dom0, 0, "/local/domain/1/data", NULL);
     expect_reply(dom0, XS_GET_PERMS, 0, "/local/domain/1/name", "n0");
