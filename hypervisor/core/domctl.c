@@ -318,6 +318,8 @@ long do_domctl(guest_ptr_t u_domctl)
         return again(u_domctl);
     rc = locked_domctl(&op, u_domctl, &copyback);
     spin_unlock(&control_lock);
+    if (rc == -ERESTART)
+        return again(u_domctl);
     if (copyback && copy_to_guest((void *)u_domctl, &op, sizeof(op)))
         rc = -EFAULT;
     return rc;

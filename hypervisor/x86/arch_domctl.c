@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The x86 part of domctl and sysctl: hardware permissions, page types, time and CPU state of a domain. <xen/domctl.h>. */
 #include <domus/arch.h>
+#include <domus/dirty_log.h>
 #include <domus/domain.h>
 #include <domus/guest_access.h>
 #include <domus/hypercall.h>
@@ -10,6 +11,7 @@
 #include <asm/cpuid.h>
 #include <asm/current.h>
 #include <asm/pv_mm.h>
+#include <asm/pv_shadow.h>
 #include <asm/smp.h>
 #include <asm/time.h>
 #include <asm/traps.h>
@@ -91,25 +93,9 @@ static long hypercall_init(struct domain *d, u64 frame)
         return -EINVAL;
     }
     pv_fill_hypercall_page(page_to_virt(pg));
+    mark_dirty(d, page_to_mfn(pg));
     put_page_and_type(pg);
     return 0;
-}
-
-/* A PV guest's tables are its own: there is no shadow memory, and no log of writes yet. */
-static long shadow_op(struct domain *d, struct xen_domctl_shadow_op *op)
-{
-    if (d == current->domain)
-        return -EINVAL;
-    switch (op->op) {
-    case XEN_DOMCTL_SHADOW_OP_OFF:
-    case XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION:
-        return 0;
-    case XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION:
-        op->mb = 0;
-        return 0;
-    default:
-        return -EOPNOTSUPP;
-    }
 }
 
 /* ---- Time ---- */
@@ -183,7 +169,7 @@ long arch_do_domctl(struct xen_domctl *op, struct domain *d, guest_ptr_t u_domct
     switch (op->cmd) {
     case XEN_DOMCTL_shadow_op:
         *copyback = true;
-        return shadow_op(d, &op->u.shadow_op);
+        return pv_shadow_op(d, &op->u.shadow_op);
     case XEN_DOMCTL_ioport_permission:
         return ioport_permission(d, &op->u.ioport_permission);
     case XEN_DOMCTL_getpageframeinfo3:

@@ -16,6 +16,7 @@
 #include <asm/processor.h>
 #include <asm/pv_emul.h>
 #include <asm/pv_mm.h>
+#include <asm/pv_shadow.h>
 #include <asm/symbols.h>
 #include <asm/traps.h>
 
@@ -40,6 +41,7 @@ int arch_domain_create(struct domain *d, const struct xen_domctl_createdomain *c
 
     INIT_LIST_HEAD(&d->arch.relmem_list);
     spin_lock_init(&d->arch.e820_lock, RANK_LEAF);
+    shadow_init(d);
     if (config == NULL)
         return 0;                       /* special domains run no guest */
     rc = check_config(config);
@@ -72,6 +74,9 @@ int arch_domain_relinquish(struct domain *d)
     int rc;
 
     pirq_domain_relinquish(d);
+    rc = pv_log_dirty_relinquish(d);
+    if (rc != 0)
+        return rc;
     for_each_vcpu(d, v) {
         rc = pv_drop_guest_tables(v);
         if (rc != 0)

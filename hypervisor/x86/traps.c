@@ -16,6 +16,7 @@
 #include <asm/processor.h>
 #include <asm/segments.h>
 #include <asm/pv_mm.h>
+#include <asm/pv_shadow.h>
 #include <asm/symbols.h>
 #include <asm/traps.h>
 
@@ -222,6 +223,31 @@ static bool hypervisor_ldt_fault(const struct cpu_user_regs *regs, unsigned long
     return mapped;
 }
 
+/* Whether addr is the guest's to use, and its domain runs on shadow page tables. */
+static inline bool is_shadowed(const struct vcpu *v, unsigned long addr)
+{
+    return unlikely(v->domain->dirty_log != NULL) && !is_hypervisor_address(addr);
+}
+
+/*
+ * A shadow's entry is missing where the hypervisor itself uses the guest's memory. Interrupts may have been off; what
+ * came up meanwhile is not to wait until the guest's next entry, so an interrupt is left for the guest's first instruction.
+ */
+static bool hypervisor_shadow_fault(const struct cpu_user_regs *regs, unsigned long addr)
+{
+    struct vcpu *v = current;
+    bool served;
+
+    if (!is_shadowed(v, addr) || (regs->error_code & PFEC_RESERVED) || search_exception_table(regs->rip) == 0)
+        return false;
+    local_irq_enable();
+    served = shadow_fault(v, addr, regs->error_code);
+    local_irq_disable();
+    if (!(regs->rflags & X86_EFLAGS_IF))
+        smp_send_event_check(smp_processor_id());
+    return served;
+}
+
 /*
  * QEMU before version 8 reads the stack of an IRET in ring 3 as a supervisor would, so SMAP stops a PV kernel's own
  * IRETQ with an error code that no ring 3 access can have. Served here: IRET to the same ring.
@@ -253,6 +279,8 @@ static void guest_page_fault(struct cpu_user_regs *regs, unsigned long addr)
     u32 error_code = regs->error_code;
 
     local_irq_enable();
+    if (is_shadowed(v, addr) && !(error_code & PFEC_RESERVED) && shadow_fault(v, addr, error_code))
+        return;
     if ((error_code & (PFEC_PRESENT | PFEC_USER | PFEC_WRITE | PFEC_INSN)) == PFEC_PRESENT) {
         if (descriptor_window_fault(addr))
             return;
@@ -281,7 +309,7 @@ static void do_page_fault(struct cpu_user_regs *regs)
         guest_page_fault(regs, addr);
         return;
     }
-    if (hypervisor_ldt_fault(regs, addr))
+    if (hypervisor_ldt_fault(regs, addr) || hypervisor_shadow_fault(regs, addr))
         return;
     if ((regs->rflags & X86_EFLAGS_AC || !cpu_has_smap) && spurious_fault(addr, regs->error_code))
         return;

@@ -19,6 +19,7 @@ enum lock_rank {
     RANK_EVENT_TABLE,       /* allocation of a domain's event channels, PIRQ bindings */
     RANK_PAGE_ALLOC,        /* d->page_alloc_lock: lists and counts of a domain's pages */
     RANK_DOMLIST,           /* domain hash and list, for writers */
+    RANK_SHADOW,            /* a domain's shadow page tables */
     RANK_IRQ_DESC,          /* one physical interrupt's descriptor (irq) */
     RANK_GLOBAL_VIRQ,       /* who handles host-wide virtual interrupts (irq) */
     RANK_EVENT_CHANNEL,     /* one event channel (irq); two: lower address first */

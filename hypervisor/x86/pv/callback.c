@@ -430,7 +430,8 @@ long do_nmi_op(unsigned int cmd, guest_ptr_t arg)
 
 /*
  * Entry code trusts entry_sp and page_fault_entry and, where the former is set, syscall_callback. It bounces page faults
- * only to a handler that starts with events masked, so that it need not look at the flag.
+ * only to a handler that starts with events masked, so that it need not look at the flag; and none as long as the domain
+ * runs on shadow page tables, whose faults are not all the guest's.
  */
 void pv_update_entry(struct vcpu *v)
 {
@@ -439,7 +440,7 @@ void pv_update_entry(struct vcpu *v)
     bool fit = stack_range_ok(sp) && sp != 0 && v->arch.syscall_callback != 0;
 
     v->arch.entry_sp = fit ? sp : 0;
-    v->arch.page_fault_entry = fit && (t->flags & PV_TRAP_MASK_EVENTS) ? t->address : 0;
+    v->arch.page_fault_entry = fit && (t->flags & PV_TRAP_MASK_EVENTS) && !v->domain->dirty_log ? t->address : 0;
 }
 
 /* HYPERVISOR_stack_switch: where traps from user space push. ss is of no meaning in long mode. */

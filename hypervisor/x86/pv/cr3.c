@@ -10,6 +10,7 @@
 #include <asm/processor.h>
 #include <asm/pv_mm.h>
 #include <asm/pv_pt.h>
+#include <asm/pv_shadow.h>
 #include <asm/traps.h>
 #include <xen/xen.h>
 
@@ -23,6 +24,10 @@ void write_ptbase(struct vcpu *v)
 
 void update_cr3(struct vcpu *v)
 {
+    if (unlikely(v->domain->dirty_log)) {
+        shadow_update_cr3(v);
+        return;
+    }
     v->arch.cr3_kernel = mfn_to_maddr(v->arch.guest_table);
     v->arch.cr3_user = mfn_to_maddr(v->arch.guest_table_user);
 }

@@ -4,6 +4,7 @@
  * that it cannot write them except by hypercall; each CPU has a window where those of the vCPU that runs there are mapped
  * for the processor to use. LDT pages are mapped when first touched.
  */
+#include <domus/dirty_log.h>
 #include <domus/domain.h>
 #include <domus/guest_access.h>
 #include <domus/heap.h>
@@ -191,6 +192,7 @@ long do_update_descriptor(uint64_t maddr, uint64_t desc)
     }
     slot = (u64 *)((u8 *)page_to_virt(pg) + (maddr & ~PAGE_MASK));
     WRITE_ONCE(*slot, desc);
+    mark_dirty(d, page_to_mfn(pg));
     put_page_and_type(pg);
     return 0;
 }

@@ -8,15 +8,20 @@
 #include <asm/flushtlb.h>
 #include <asm/pv_mm.h>
 #include <asm/pv_pt.h>
+#include <asm/pv_shadow.h>
 #include <xen/grant_table.h>
 
 /* Bits of gntmap_flags that the guest wants to find in the entry's available bits. */
 #define GUEST_AVAIL_SHIFT 16
 #define PTE_AVAIL_SHIFT   9
 
+/* Of a locked table of the current domain's. */
 static pte_t exchange_entry(pte_t *p, pte_t val)
 {
-    return (pte_t){ __atomic_exchange_n(&p->v, val.v, __ATOMIC_SEQ_CST) };
+    pte_t old = { __atomic_exchange_n(&p->v, val.v, __ATOMIC_SEQ_CST) };
+
+    shadow_entry_changed(current->domain, p);
+    return old;
 }
 
 /* The entry of the current domain that addr names, its table locked; NULL if there is none. */
@@ -73,6 +78,8 @@ static void return_entry(u64 va, pte_t e)
     pte_t *p = lock_l1e(current, va);
     bool back = p && pte_cmpxchg(p, pte_empty(), e).v == 0;
 
+    if (back)
+        shadow_entry_changed(current->domain, p);
     if (p)
         page_unlock(virt_to_page(p));
     if (!back)

@@ -4,6 +4,7 @@
  * machine-to-physical table, in batches. xen/xen.h, "HYPERVISOR_mmu_update".
  */
 #include <domus/arch.h>
+#include <domus/dirty_log.h>
 #include <domus/domain.h>
 #include <domus/guest_access.h>
 #include <domus/hypercall.h>
@@ -98,6 +99,7 @@ static int update_plain_frame(struct update_batch *b, mfn_t mfn, unsigned int in
     if (get_page_type(pg, PGT_writable_page)) {
         pte_write((pte_t *)page_to_virt(pg) + index, pte_from_value(val));
         put_page_type(pg);
+        mark_dirty(b->pt_owner, mfn);
         rc = 0;
     }
     put_page(pg);
@@ -142,6 +144,7 @@ static int update_m2p(const struct update_batch *b, u64 maddr, u64 gpfn)
     if (!pg)
         return -EINVAL;
     set_gpfn_from_mfn(page_to_mfn(pg), gpfn);
+    mark_dirty(b->pg_owner, page_to_mfn(pg));
     put_page(pg);
     return 0;
 }

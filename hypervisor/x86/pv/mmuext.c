@@ -3,6 +3,7 @@
  * HYPERVISOR_mmuext_op: pinning of page tables, bases of address spaces, TLB and cache flushes, LDT,
  * clearing and copying of frames. xen/xen.h, "MMU EXTENDED OPERATIONS".
  */
+#include <domus/dirty_log.h>
 #include <domus/domain.h>
 #include <domus/guest_access.h>
 #include <domus/hypercall.h>
@@ -35,6 +36,7 @@ static int pin_table(struct domain *d, mfn_t mfn, unsigned int level)
         put_page_and_type(pg);
         return -EINVAL;
     }
+    mark_dirty(d, mfn);     /* a pin is part of what a copy of the page is made from */
     /* Teardown sets is_dying before it takes pins off: one of the two sees the other. */
     if (unlikely(READ_ONCE(d->is_dying) != DOMDYING_ALIVE) && (fetch_and(&pg->type_info, ~PGT_pinned) & PGT_pinned)) {
         if (put_page_and_type_preemptible(pg))
@@ -55,6 +57,7 @@ static int unpin_table(struct domain *d, mfn_t mfn)
         rc = -EINVAL;
     else if (put_page_and_type_preemptible(pg))
         defer_partial_type(pg);
+    mark_dirty(d, mfn);
     put_page(pg);
     return rc;
 }
@@ -118,6 +121,7 @@ static int clear_frame(struct domain *d, mfn_t mfn)
         return -EINVAL;
     if (get_page_type(pg, PGT_writable_page)) {
         clear_page(page_to_virt(pg));
+        mark_dirty(d, mfn);
         put_page_type(pg);
         rc = 0;
     }
@@ -136,6 +140,7 @@ static int copy_frame(struct domain *d, mfn_t dst_mfn, mfn_t src_mfn)
     if (dst) {
         if (get_page_type(dst, PGT_writable_page)) {
             copy_page(page_to_virt(dst), page_to_virt(src));
+            mark_dirty(d, dst_mfn);
             put_page_type(dst);
             rc = 0;
         }

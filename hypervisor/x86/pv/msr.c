@@ -4,6 +4,7 @@
  * #GP, which kernels expect of registers that they only try; with msr_relaxed, reads give zero and writes are dropped.
  * <xen/arch-x86/xen.h> (struct trap_info, on early RDMSR), <xen/arch-x86/cpuid.h> (leaf 0x40000002).
  */
+#include <domus/dirty_log.h>
 #include <domus/domain.h>
 #include <domus/lib.h>
 #include <asm/cpuid.h>
@@ -164,6 +165,7 @@ static bool write_hypercall_page(struct vcpu *v, u64 value)
         return false;
     }
     pv_fill_hypercall_page(page_to_virt(pg));
+    mark_dirty(v->domain, page_to_mfn(pg));
     put_page_and_type(pg);
     return true;
 }

@@ -19,6 +19,7 @@
  * spaces drops all types. Tables that map themselves as tables are refused by the same rule.
  */
 #include <domus/arch.h>
+#include <domus/dirty_log.h>
 #include <domus/domain.h>
 #include <domus/hypercall.h>
 #include <asm/flushtlb.h>
@@ -26,6 +27,7 @@
 #include <asm/processor.h>
 #include <asm/pv_mm.h>
 #include <asm/pv_pt.h>
+#include <asm/pv_shadow.h>
 
 /* ---- References ---- */
 
@@ -164,8 +166,12 @@ static int begin_type(struct page_info *pg, unsigned long type, bool flush, bool
             pg->partial_flags = 0;
         }
         rc = check_contents(pg, type, preemptible);
+        /* Checks correct what they find; and a copy of a table is made in another way than one of data. */
+        if (pg->owner)
+            mark_dirty(pg->owner, page_to_mfn(pg));
     }
     if (!rc) {
+        pg->shadow = 0;
         (void)fetch_or(&pg->type_info, PGT_validated);
         if (resume)
             put_page(pg);       /* the partial state's; the caller has one of its own */
@@ -247,6 +253,7 @@ static int put_type(struct page_info *pg, bool preemptible)
     if (likely(!level))
         return 0;
 
+    shadow_table_ended(pg->owner, pg);
     pg->nr_validated = PTES_PER_PAGE;
     pg->partial_flags = 0;
     rc = devalidate_table(pg, level, preemptible);

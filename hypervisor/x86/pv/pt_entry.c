@@ -13,6 +13,7 @@
 #include <asm/flushtlb.h>
 #include <asm/pv_mm.h>
 #include <asm/pv_pt.h>
+#include <asm/pv_shadow.h>
 
 /* Bits that no entry of a higher level may have. Large pages are not offered to PV guests. */
 #define TABLE_DISALLOWED (_PAGE_PWT | _PAGE_PCD | _PAGE_PSE | _PAGE_GLOBAL)
@@ -135,32 +136,35 @@ int put_table_from_entry(pte_t e, unsigned int level, bool preemptible)
 
 /* ---- Replacing an entry ---- */
 
-/* The page is locked: only the CPU's walkers change the entry meanwhile, by setting A and D. A full
- * barrier, so that a look at the flush clock afterwards is later than the change. */
-static bool store_entry(pte_t *p, pte_t *old, pte_t val, enum pte_update how)
+/* The page is locked: only the CPU's walkers and shadow faults change the entry meanwhile, by setting A
+ * and D. A full barrier, so that a look at the flush clock afterwards is later than the change. */
+static bool store_entry(pte_t *p, pte_t *old, pte_t val, enum pte_update how, const struct domain *owner)
 {
     pte_t seen;
 
     switch (how) {
     case PTE_CMPXCHG:
         seen = pte_cmpxchg(p, *old, val);
-        if (seen.v == old->v)
-            return true;
-        *old = seen;
-        return false;
+        if (seen.v != old->v) {
+            *old = seen;
+            return false;
+        }
+        break;
     case PTE_PRESERVE_AD:
         for (;;) {
             pte_t merged = { val.v | (old->v & (_PAGE_ACCESSED | _PAGE_DIRTY)) };
 
             seen = pte_cmpxchg(p, *old, merged);
             if (seen.v == old->v)
-                return true;
+                break;
             *old = seen;
         }
+        break;
     case PTE_SET:
+        __atomic_store_n(&p->v, val.v, __ATOMIC_SEQ_CST);
         break;
     }
-    __atomic_store_n(&p->v, val.v, __ATOMIC_SEQ_CST);
+    shadow_entry_changed(owner, p);
     return true;
 }
 
@@ -179,7 +183,7 @@ static int update_same_frame(pte_t *p, pte_t *old, pte_t val, enum pte_update ho
         if (gains && (pg->owner != pg_owner || !get_writable_type(pg)))
             return -EBUSY;
     }
-    if (!store_entry(p, old, val, how)) {
+    if (!store_entry(p, old, val, how, pt_owner)) {
         if (pg && gains)
             put_writable_type(pg);
         return -EAGAIN;
@@ -209,7 +213,7 @@ int update_l1e(pte_t *p, pte_t val, enum pte_update how, pte_t *expected, struct
         if (unlikely(rc))
             return rc;
     }
-    if (unlikely(!store_entry(p, old, val, how))) {
+    if (unlikely(!store_entry(p, old, val, how, pt_owner))) {
         put_page_from_l1e(val, pt_owner);
         return -EAGAIN;
     }
@@ -228,7 +232,7 @@ int update_table_entry(pte_t *p, pte_t val, unsigned int level, enum pte_update 
         if (pte_present(old) && !((val.v ^ old.v) & (PTE_ADDR_MASK | TABLE_DISALLOWED))) {
             if (nx_refused(val))
                 return -EINVAL;
-            (void)store_entry(p, &old, val, how);
+            (void)store_entry(p, &old, val, how, owner);
             return 0;
         }
         pg = get_table_page(val, owner);
@@ -240,7 +244,7 @@ int update_table_entry(pte_t *p, pte_t val, unsigned int level, enum pte_update 
             return rc;
         }
     }
-    (void)store_entry(p, &old, val, how);
+    (void)store_entry(p, &old, val, how, owner);
     if (pte_present(old) && put_table_from_entry(old, level, true))
         defer_partial_type(mfn_to_page(pte_mfn(old)));
     return 0;

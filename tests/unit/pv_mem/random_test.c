@@ -6,6 +6,8 @@
  */
 #include <pthread.h>
 #include <string.h>
+#include <asm/pv_shadow.h>
+#include <asm/traps.h>
 #include "world.h"
 
 static unsigned long scale = 1;
@@ -127,8 +129,20 @@ static void map_grant(struct domain *d)
     put_page(pg);
 }
 
+/* As the CPU would, after a walk of the shadows. */
+static void fault(struct vcpu *v)
+{
+    unsigned long va = (u64)any_slot() << L4_SHIFT | (u64)any_slot() << L3_SHIFT | (u64)any_slot() << L2_SHIFT |
+                       (u64)any_slot() << L1_SHIFT;
+
+    if (l4_index(va) < HV_FIRST_SLOT)
+        (void)shadow_fault(v, va, (u32)draw(32) & (PFEC_PRESENT | PFEC_WRITE | PFEC_USER | PFEC_INSN));
+}
+
 static void step(struct domain *d)
 {
+    if (d->dirty_log && mfn_x(current->arch.guest_table) && draw(2))
+        fault(current);
     switch (draw(12)) {
     case 0: case 1: case 2:
         scribble(d);
@@ -159,9 +173,21 @@ static void step(struct domain *d)
     }
 }
 
-static void alone(void **state)
+/* Enough for the bases of all vCPUs, a new one, and one walk: shadows go all the time. */
+#define SMALL_POOL (2 * VCPUS_EACH + 1 + 3)
+
+static void log_or_not(struct domain *d)
 {
-    (void)state;
+    if (!d->dirty_log)
+        start_logging(d, SMALL_POOL + (unsigned int)draw(30));
+    else if (draw(2))
+        (void)clean_log(d);
+    else
+        stop_logging(d);
+}
+
+static void run_alone(bool logged)
+{
     preempt_every = 3;
     for (unsigned long i = 0; i < ALONE_STEPS * scale; i++) {
         struct domain *d = draw(8) ? guest : draw(2) ? other : dom0;
@@ -170,7 +196,21 @@ static void alone(void **state)
         step(d);
         if (i % 16 == 0)
             check_counts();
+        if (logged && draw(500) == 0)
+            log_or_not(guest);
     }
+}
+
+static void alone(void **state)
+{
+    (void)state;
+    run_alone(false);
+}
+
+static void alone_and_logged(void **state)
+{
+    (void)state;
+    run_alone(true);
 }
 
 static void *run_cpu(void *arg)
@@ -188,16 +228,51 @@ static void *run_cpu(void *arg)
     return NULL;
 }
 
-static void together(void **state)
+static bool cpus_run;
+
+static void run_together(void)
 {
     pthread_t thread[THREADS];
 
-    (void)state;
     preempt_every = 3;
+    cpus_run = true;
     for (unsigned long i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, run_cpu, (void *)i), 0);
     for (unsigned int i = 0; i < THREADS; i++)
         pthread_join(thread[i], NULL);
+    __atomic_store_n(&cpus_run, false, __ATOMIC_SEQ_CST);
+}
+
+static void together(void **state)
+{
+    (void)state;
+    run_together();
+    check_counts();
+}
+
+/* Dom0's toolstack. */
+static void *keep_cleaning(void *unused)
+{
+    seed(2000);
+    become(dom0, 0);
+    while (__atomic_load_n(&cpus_run, __ATOMIC_SEQ_CST)) {
+        (void)clean_log(guest);
+        sched_yield();
+    }
+    return unused;
+}
+
+static void together_and_logged(void **state)
+{
+    pthread_t cleaner;
+
+    (void)state;
+    start_logging(guest, SMALL_POOL);
+    start_logging(other, SMALL_POOL + 20);
+    cpus_run = true;
+    assert_int_equal(pthread_create(&cleaner, NULL, keep_cleaning, NULL), 0);
+    run_together();
+    pthread_join(cleaner, NULL);
     check_counts();
 }
 
@@ -206,6 +281,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(alone, make_world, end_world),
         cmocka_unit_test_setup_teardown(together, make_world, end_world),
+        cmocka_unit_test_setup_teardown(alone_and_logged, make_world, end_world),
+        cmocka_unit_test_setup_teardown(together_and_logged, make_world, end_world),
     };
 
     if (argc > 1)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <asm/mm_init.h>
+#include <asm/pv_shadow.h>
 #include <asm/traps.h>
 #include "world.h"
 
@@ -50,7 +51,7 @@ void flush_mask(const cpumask_t *mask, unsigned long va, unsigned int flags)
     __atomic_add_fetch(&test_flush_clock, 1, __ATOMIC_SEQ_CST);
 }
 
-/* The heap: pages only come back to it. */
+/* The heap: guests' pages only come back to it. For the hypervisor's own see shadow_check.c. */
 void free_guest_pages(struct page_info *pg, unsigned int order)
 {
     assert_int_equal((pg - mfn_to_page(_mfn(0))) & ((1L << order) - 1), 0);
@@ -62,9 +63,6 @@ void free_guest_pages(struct page_info *pg, unsigned int order)
     }
     __atomic_add_fetch(&pages_freed, 1UL << order, __ATOMIC_SEQ_CST);
 }
-struct page_info *alloc_pages(unsigned int order, unsigned int memflags) { return (void)order, (void)memflags, NULL; }
-void free_pages(struct page_info *pg, unsigned int order) { (void)pg, (void)order; }
-unsigned long heap_free_pages_count(void) { return 0; }
 
 void init_hypervisor_l4_slots(pte_t *l4)
 {
@@ -122,7 +120,20 @@ unsigned long arch_copy_to_guest(void *to, const void *from, size_t n)
     return 0;
 }
 
+/* A page's number is its frame's. */
 void set_gpfn_from_mfn(mfn_t mfn, unsigned long gpfn) { (void)mfn, (void)gpfn; }
+unsigned long get_gpfn_from_mfn(mfn_t mfn) { return mfn_x(mfn); }
+void *xzalloc_bytes(size_t size) { return calloc(1, size); }
+void xfree(void *p) { free(p); }
+void *alloc_heap_pages(unsigned int order, unsigned int flags)
+{
+    void *p = aligned_alloc(PAGE_SIZE, PAGE_SIZE << order);
+
+    (void)flags;
+    return memset(p, 0, PAGE_SIZE << order);
+}
+void free_heap_pages(void *p, unsigned int order) { (void)order, free(p); }
+void pv_update_entry(struct vcpu *v) { (void)v; }
 void pv_inject_hw_exception(unsigned int vector, u32 error_code) { (void)vector, (void)error_code; }
 int pv_set_ldt(struct vcpu *v, unsigned long va, unsigned int ents) { return (void)v, (void)va, (void)ents, 0; }
 bool pv_destroy_ldt(struct vcpu *v) { return (void)v, false; }
@@ -171,6 +182,7 @@ static struct domain *make_domain(domid_t id, bool privileged, unsigned int nr_p
     INIT_LIST_HEAD(&d->page_list);
     INIT_LIST_HEAD(&d->xenpage_list);
     INIT_LIST_HEAD(&d->arch.relmem_list);
+    shadow_init(d);
     d->max_vcpus = nr_pages ? VCPUS_EACH : 0;
     d->vcpu = calloc(VCPUS_EACH, sizeof(d->vcpu[0]));
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
@@ -240,6 +252,7 @@ int end_world(void **state)
     preempt_every = 5;
     for (unsigned int i = 0; i < ARRAY_SIZE(all); i++) {
         become(all[i], 0);
+        stop_logging(all[i]);
         while (relinquish(all[i]))
             continue;
         check_counts();
@@ -386,9 +399,9 @@ void check_counts(void)
     expect_of_domain(dom0);
     expect_of_domain(guest);
     expect_of_domain(other);
-    for (unsigned long mfn = 1; mfn < RAM_FRAMES; mfn++)
+    for (unsigned long mfn = 1; mfn < FIRST_HV_FRAME; mfn++)
         expect_of_page(mfn_to_page(_mfn(mfn)));
-    for (unsigned long mfn = 1; mfn < RAM_FRAMES; mfn++) {
+    for (unsigned long mfn = 1; mfn < FIRST_HV_FRAME; mfn++) {
         const struct page_info *pg = mfn_to_page(_mfn(mfn));
 
         if ((pg->count_info & PGC_count_mask) != expected[mfn].refs ||
@@ -396,4 +409,6 @@ void check_counts(void)
             fail_msg("frame %#lx: count_info %#lx type_info %#lx, but %lu references and %lu of the type", mfn,
                      pg->count_info, pg->type_info, expected[mfn].refs, expected[mfn].types);
     }
+    check_shadows(guest);
+    check_shadows(other);
 }

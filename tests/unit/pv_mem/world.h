@@ -19,8 +19,9 @@
 #include <asm/pv_pt.h>
 #include <cmocka.h>
 
-#define RAM_FRAMES     192              /* frames 1 and up */
-#define PAGES_EACH     60               /* of each domain */
+#define RAM_FRAMES     256              /* frames 1 and up */
+#define PAGES_EACH     60               /* of each domain; what remains is the hypervisor's */
+#define FIRST_HV_FRAME (1 + 3 * PAGES_EACH)
 #define DEVICE_MFN     0x1000UL         /* dom0 may map it */
 #define FORBIDDEN_MFN  0x2000UL         /* nobody may */
 #define VCPUS_EACH     3
@@ -60,5 +61,15 @@ bool mmuext_begin(unsigned int cmd, unsigned long mfn);
 /* Every count is what the tables, pins and bases say, and no page is writable and a table. No other
  * thread is at work. */
 void check_counts(void);
+
+/*
+ * Logging of writes, with a pool of so many pages for shadow tables: on, and off; the domain's vCPUs do not run. check_shadows
+ * compares all shadows with the tables that they shadow, and the pool with its counts; check_counts includes it.
+ */
+void start_logging(struct domain *d, unsigned int pool);
+void stop_logging(struct domain *d);
+/* Reads the log and cleans it; the number of pages written. */
+unsigned int clean_log(struct domain *d);
+void check_shadows(struct domain *d);
 
 #endif

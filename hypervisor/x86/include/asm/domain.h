@@ -10,6 +10,7 @@
 #include <xen/xen.h>
 #include <asm/mm.h>
 
+struct dirty_log;
 struct rangeset;
 struct xsave_area;
 struct cpu_policy;
@@ -84,6 +85,22 @@ struct arch_vcpu {
     unsigned long time_info_published;   /* guest address that holds a copy of .time; 0: none; x86/time.c */
     struct vcpu_time_info time;      /* what was last published */
 };
+
+/* Shadow page tables and the pool of pages that they live in; x86/pv/shadow.c. */
+struct shadow {
+    spinlock_t lock;
+    struct list_head free;           /* pages in no TLB */
+    struct list_head stale;          /* pages that are to be flushed from TLBs first */
+    struct list_head tables, roots;  /* pages in use, for levels 1 to 3 and level 4 */
+    unsigned long nr_free, nr_stale;
+    u64 fault_count;
+
+    /* Under the domctl lock; x86/pv/log_dirty.c. */
+    unsigned long total;             /* of the pool */
+    struct dirty_log *spare;         /* a log not used yet, or no longer */
+    int ending;                      /* pool and spare log are being freed; for who asks for them, an error */
+};
+
 struct arch_domain {
     cpumask_t dirty_cpumask;         /* CPUs whose TLB may hold translations of its vCPUs; x86/switch.c */
     struct list_head relmem_list;    /* pages that pv_relinquish_memory has been at; page_alloc_lock */
@@ -97,6 +114,7 @@ struct arch_domain {
     unsigned int tsc_mode;
     u32 incarnation;
     unsigned int pv_teardown_stage;
+    struct shadow shadow;
     unsigned int e820_nr;
     struct xen_e820_entry *e820;     /* XENMEM_set_memory_map */
     spinlock_t e820_lock;

@@ -22,11 +22,17 @@ struct page_info {
     union {
         unsigned long type_info;    /* PGT_*, atomic; frames in use */
         unsigned long free_order;   /* heap: order of the free block that starts here */
+        unsigned long shadowed;     /* pages of a shadow pool: frame of the table that this shadows; x86/pv/shadow.c */
     };
     struct domain *owner;           /* NULL: nobody's, or the hypervisor's own */
     u32 tlbflush_timestamp;         /* when a type was last dropped: stale TLB entries may live until flushed */
-    u16 nr_validated;               /* PGT_partial: entries of this table validated so far */
-    u16 partial_flags;              /* PGT_partial: of entry nr_validated; x86/pv/page_types.c */
+    union {
+        struct {
+            u16 nr_validated;       /* tables not validated: entries that are */
+            u16 partial_flags;      /* PGT_partial: of entry nr_validated; x86/pv/page_types.c */
+        };
+        u32 shadow;                 /* validated tables: frame of the shadow, 0: none; x86/pv/shadow.c */
+    };
 };
 
 /* count_info */
