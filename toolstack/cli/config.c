@@ -416,10 +416,30 @@ static int check_required(const struct source *source, const json_t *config)
 #define MEMORY_MAX (16L << 20)
 #define VCPUS_MAX  128
 
+/* CPUs to run on: one list for all virtual CPUs, as text, or one for each. A number stands for itself. */
+static int add_cpus(const struct source *source, json_t *config, const char *key)
+{
+    XLU_ConfigList *list;
+    json_t *lists;
+    int count, error = xlu_cfg_get_list(source->parsed, key, &list, &count, 1);
+
+    if (error)
+        return add_string(source, config, key);
+    lists = json_array();
+    json_object_set_new(config, key, lists);
+    for (int i = 0; i < count; i++) {
+        const char *item = xlu_cfg_get_listitem(list, i);
+
+        if (!item || json_array_append_new(lists, json_string(item)) < 0)
+            return bad_value(source, key, "write [ \"0\", \"1-2\" ], one for each virtual CPU", "it is not understood");
+    }
+    return 0;
+}
+
 /* Keys whose values are passed on as they are, once they are checked. */
 static int add_simple(const struct source *source, json_t *config)
 {
-    static const char *const strings[] = { "name", "uuid" };
+    static const char *const strings[] = { "name", "uuid", "pool" };
     static const char *const paths[] = { "kernel", "ramdisk" };
     static const char *const actions[] = { "on_poweroff", "on_reboot", "on_crash", "on_watchdog" };
     static const struct {
@@ -439,7 +459,9 @@ static int add_simple(const struct source *source, json_t *config)
         failed = add_number(source, config, numbers[i].key, numbers[i].min, numbers[i].max);
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]) && !failed; i++)
         failed = add_action(source, config, actions[i]);
-    return failed;
+    if (!failed)
+        failed = add_cpus(source, config, "cpus");
+    return failed ? failed : add_cpus(source, config, "cpus_soft");
 }
 
 static int convert(const struct source *source, json_t *config)

@@ -113,6 +113,20 @@ static bool parse_action(const json_t *object, const char *key, enum end_action 
                   "%s=%s is not known", key, text ? text : "");
 }
 
+/* A list of CPUs as text, or one for each virtual CPU. A reference is taken. */
+static bool parse_cpus(const char *key, json_t *lists, json_t **cpus, struct failure *failure)
+{
+    bool good = !lists || json_is_string(lists) || (json_is_array(lists) && json_array_size(lists) <= VCPUS_MAX);
+
+    for (size_t i = 0; good && i < json_array_size(lists); i++)
+        good = json_is_string(json_array_get(lists, i));
+    if (!good)
+        return config_refuse(failure, "write \"0-3,^2\", or [ \"0\", \"1-2\" ] with one for each virtual CPU",
+                      "%s is no list of CPUs", key);
+    *cpus = json_incref(lists);
+    return true;
+}
+
 static bool absolute_path(const char *key, const char *path, struct failure *failure)
 {
     return path[0] == '/' ||
@@ -147,17 +161,19 @@ static bool parse(struct config *config, json_t *object, struct failure *failure
     const char *name = NULL, *kernel = NULL, *ramdisk = NULL, *cmdline = "", *uuid = NULL;
     json_int_t memory = 0, max_memory = 0;
     int vcpus = 1, max_vcpus = 0, weight = 0, cap = 0;
-    json_t *disks = NULL, *vifs = NULL, *action;
+    json_t *disks = NULL, *vifs = NULL, *cpus = NULL, *cpus_soft = NULL, *action;
+    const char *pool = NULL;
     json_error_t error;
 
     config->on_reboot = END_RESTART;
     if (json_unpack_ex(object, &error, JSON_STRICT,
                        "{s:s, s:s, s?s, s?s, s:I, s?I, s?i, s?i, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?i,"
-                       "s?i}", "name", &name,
+                       "s?i, s?s, s?o, s?o}", "name", &name,
                        "kernel", &kernel, "ramdisk", &ramdisk, "cmdline", &cmdline, "memory", &memory, "maxmem",
                        &max_memory, "vcpus", &vcpus, "maxvcpus", &max_vcpus, "uuid", &uuid, "disk", &disks, "vif",
                        &vifs, "on_poweroff", &action, "on_reboot", &action, "on_crash", &action, "on_watchdog",
-                       &action, "cpu_weight", &weight, "cap", &cap) < 0)
+                       &action, "cpu_weight", &weight, "cap", &cap, "pool", &pool, "cpus", &cpus, "cpus_soft",
+                       &cpus_soft) < 0)
         return config_refuse(failure, "see docs/control-protocol.md for what a configuration may have",
                       "the configuration is not understood: %s", error.text);
     if (!config_name_valid(name))
@@ -177,6 +193,10 @@ static bool parse(struct config *config, json_t *object, struct failure *failure
     if (weight < 0 || weight > 65535 || cap < 0 || cap > 100 * VCPUS_MAX)
         return config_refuse(failure, "give cpu_weight from 1 to 65535 and cap in percent of one processor",
                       "cpu_weight=%d, cap=%d make no sense", weight, cap);
+    if (!parse_cpus("cpus", cpus, &config->cpus, failure) ||
+        !parse_cpus("cpus_soft", cpus_soft, &config->cpus_soft, failure))
+        return false;
+    config->pool = pool ? xstrdup(pool) : NULL;
     config->cpu_weight = weight;
     config->cap = cap;
     config->uuid_given = uuid;
@@ -216,6 +236,9 @@ void config_free(struct config *config)
     free(config->kernel);
     free(config->ramdisk);
     free(config->cmdline);
+    free(config->pool);
+    json_decref(config->cpus);
+    json_decref(config->cpus_soft);
     free(config);
 }
 

@@ -33,6 +33,8 @@ struct config {
     uint64_t memory_kib, max_memory_kib;
     unsigned int vcpus, max_vcpus;
     unsigned int cpu_weight, cap; /* of the credit scheduler; 0: its default, no cap */
+    char *pool;                   /* or NULL */
+    json_t *cpus, *cpus_soft;     /* where it runs, or NULL: lists of CPUs, see place.c */
     enum end_action on_poweroff, on_reboot, on_crash, on_watchdog;
     struct disk_config *disks;
     unsigned int disk_count;

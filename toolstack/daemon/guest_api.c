@@ -16,6 +16,7 @@
 #include "lib/hypercall.h"
 #include "lifecycle.h"
 #include "memory.h"
+#include "place.h"
 #include "session.h"
 
 static void refuse(struct session *session, const char *what, const char *why, const char *remedy)
@@ -135,11 +136,10 @@ static void op_config_update(struct session *session, json_t *request)
     if (!session_find_subject(session, request, "change the configuration of", true, &subject))
         return;
     object = json_object_get(request, "config");
-    if (json_is_object(object))
-        json_object_set_new(object, "uuid", json_string(subject.domain->config->uuid));
     config = take_config(session, request, what);
     if (!config)
         return;
+    json_object_set_new(object, "uuid", json_string(subject.domain->config->uuid));
     if (strcmp(config->name, subject.domain->config->name)) {
         refuse(session, what, "it has another name", "use domus rename for that");
     } else {
@@ -162,7 +162,7 @@ static void op_check(struct session *session, json_t *request)
         return;
     exists = domain_by_name(config->name) != NULL;
     failure_what(&failure, "domain %s could not be created", config->name);
-    if (config_check_host(config, &failure) &&
+    if (config_check_host(config, &failure) && place_check(config, &failure) &&
         (exists || (host_name_free(config->name, &failure) && !domain_conflict(config, &failure) &&
                     memory_enough(config, &failure))))
         session_send(session, json_pack("{s:b, s:s, s:b}", "ok", 1, "name", config->name, "exists", exists));

@@ -5,6 +5,7 @@
 #include "guest_store.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "daemon.h"
 
@@ -65,6 +66,7 @@ void guest_store_put(const struct domain *domain)
     store_permit(the_store, base, 0, 0, domain->domid, PERM_READ);
     put_vm(domain);
     snprintf(text, sizeof(text), "/vm/%s", config->uuid);
+    put_number(text, "start_time", time(NULL));
     put_node(base, "vm", text);
     put_node(base, "name", config->name);
     put_number(base, "domid", domain->domid);

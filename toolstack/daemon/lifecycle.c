@@ -24,6 +24,7 @@
 #include "lib/hypercall.h"
 #include "lib/log.h"
 #include "memory.h"
+#include "place.h"
 #include "store_io.h"
 
 #define GONE_POLL_MS 20
@@ -264,21 +265,6 @@ static void on_devices(void *context, const struct failure *failure)
     waiters_tell(&domain->made, NULL);
 }
 
-/* Its share of the processors, before it runs. 0 or -errno. */
-static int set_share(const struct domain *domain)
-{
-    uint16_t weight, cap;
-    int rc;
-
-    if (!domain->config->cpu_weight && !domain->config->cap)
-        return 0;
-    rc = hv_domain_sched_get(domain->domid, &weight, &cap);
-    if (rc)
-        return rc;
-    return hv_domain_sched_set(domain->domid, domain->config->cpu_weight ? domain->config->cpu_weight : weight,
-                               domain->config->cap);
-}
-
 /* Built: connect it to the store, to its console and to its devices. */
 static void connect_domain(struct domain *domain)
 {
@@ -290,10 +276,7 @@ static void connect_domain(struct domain *domain)
     int rc;
 
     report_progress(domain, "connecting devices");
-    rc = set_share(domain);
-    if (rc) {
-        failure_why(&failure, "the hypervisor does not take its cpu_weight and cap: %s", strerror(-rc));
-        failure_remedy(&failure, "leave them out, or see the scheduler: domus info");
+    if (!place_domain(domain->config, domain->domid, &failure)) {
         undo(domain, &failure);
         return;
     }
@@ -459,7 +442,8 @@ bool lifecycle_create(json_t *object, const struct creation *creation, struct fa
     if (!config)
         return false;
     if (!host_name_free(config->name, failure) || domain_conflict(config, failure) ||
-        !config_check_host(config, failure) || !memory_enough(config, failure)) {
+        !config_check_host(config, failure) || !place_check(config, failure) ||
+        !memory_enough(config, failure)) {
         config_free(config);
         return false;
     }
