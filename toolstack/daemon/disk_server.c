@@ -201,8 +201,9 @@ static void run(const struct disk_config *disk, unsigned int device)
 {
     char *connect = xasprintf("--connect=/dev/nbd%u", device), *format = xasprintf("--format=%s", disk->format);
     char *socket = xasprintf("--socket=" STATE_DIR "/nbd%u.socket", device);
+    /* Verbose ones stay in the foreground. */
     char *argv[] = {
-        PROGRAM, connect, socket, format, (char *)cache_mode(disk->target), "--discard=unmap",
+        PROGRAM, "--verbose", connect, socket, format, (char *)cache_mode(disk->target), "--discard=unmap",
         disk->writable ? "--persistent" : "--read-only", "--", disk->target, NULL,
     };
     sigset_t none;
