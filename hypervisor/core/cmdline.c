@@ -64,6 +64,11 @@ static bool param_set(const struct param *p, const char *value, bool negated)
     return false;
 }
 
+bool param_assign(const struct param *p, const char *value)
+{
+    return param_set(p, value, false);
+}
+
 /* The parameter called by the len bytes at name, or NULL. */
 static const struct param *param_find(const char *name, size_t len)
 {

@@ -27,7 +27,7 @@ static unsigned long opt_conring_size = KB(64);
 static bool opt_timestamps;
 PARAM_STRING("console", opt_console);
 PARAM_SIZE("conring_size", opt_conring_size);
-PARAM_BOOL("console_timestamps", opt_timestamps);
+PARAM_BOOL_RUNTIME("console_timestamps", opt_timestamps);
 
 /* Everything below is guarded by this lock, but in a panic. */
 static DEFINE_SPINLOCK(console_lock, RANK_CONSOLE);
@@ -55,18 +55,21 @@ static struct threshold {
     u8 always, limited;
 } host_threshold = { 3, 3 }, guest_threshold = { 0, 2 };
 
+static const char *const level_names[NR_LEVELS + 1] = { "none", "error", "warning", "info", "all" };
+
 static int parse_level(const char *s, size_t len)
 {
-    static const char *const names[] = { "none", "error", "warning", "info", "debug" };
-
-    for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
-        if (strlen(names[i]) == len && !strncmp(s, names[i], len))
+    for (unsigned int i = 0; i < ARRAY_SIZE(level_names); i++)
+        if (strlen(level_names[i]) == len && !strncmp(s, level_names[i], len))
             return (int)i;
-    return len == 3 && !strncmp(s, "all", 3) ? NR_LEVELS : -1;
+    return len == 5 && !strncmp(s, "debug", 5) ? NR_LEVELS : -1;
 }
 
+/* How thresholds are shown: "level/limited level". */
+typedef char threshold_text[16];
+
 /* "level" or "level/limited level". */
-static int parse_threshold(const char *value, struct threshold *t)
+static int parse_threshold(const char *value, struct threshold *t, threshold_text text)
 {
     const char *slash = strchr(value, '/');
     int always = parse_level(value, slash ? (size_t)(slash - value) : strlen(value));
@@ -76,20 +79,23 @@ static int parse_threshold(const char *value, struct threshold *t)
         return -EINVAL;
     t->always = (u8)always;
     t->limited = (u8)max(always, limited);
+    snprintf(text, sizeof(threshold_text), "%s/%s", level_names[t->always], level_names[t->limited]);
     return 0;
 }
 
-static int __init parse_loglvl(const char *value)
-{
-    return parse_threshold(value, &host_threshold);
-}
-PARAM_CUSTOM("loglvl", parse_loglvl);
+static threshold_text host_text = "info/info", guest_text = "none/warning";
 
-static int __init parse_guest_loglvl(const char *value)
+static int parse_loglvl(const char *value)
 {
-    return parse_threshold(value, &guest_threshold);
+    return parse_threshold(value, &host_threshold, host_text);
 }
-PARAM_CUSTOM("guest_loglvl", parse_guest_loglvl);
+PARAM_CUSTOM_RUNTIME("loglvl", parse_loglvl, host_text);
+
+static int parse_guest_loglvl(const char *value)
+{
+    return parse_threshold(value, &guest_threshold, guest_text);
+}
+PARAM_CUSTOM_RUNTIME("guest_loglvl", parse_guest_loglvl, guest_text);
 
 /* A bucket of tokens, one a line, that fills with time. */
 static bool within_limit(void)

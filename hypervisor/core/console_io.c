@@ -25,7 +25,7 @@
 
 /* conswitch=<letter>: Ctrl and this letter, three times, moves the input. */
 static char opt_conswitch[3] = "a";
-PARAM_STRING("conswitch", opt_conswitch);
+PARAM_STRING_RUNTIME("conswitch", opt_conswitch);
 
 struct input_ring {
     char data[INPUT_RING_SIZE];

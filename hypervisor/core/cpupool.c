@@ -51,6 +51,18 @@ static struct cpupool *find_pool_from(unsigned int id)
     return NULL;
 }
 
+int cpupool_next_id(unsigned int id)
+{
+    struct cpupool *pool;
+    int next;
+
+    spin_lock(&cpupool_lock);
+    pool = find_pool_from(id);
+    next = pool ? (int)pool->id : -1;
+    spin_unlock(&cpupool_lock);
+    return next;
+}
+
 struct cpupool *cpupool_get(unsigned int id)
 {
     struct cpupool *pool;

@@ -9,15 +9,10 @@
 #include <domus/lib.h>
 #include <domus/param.h>
 #include <domus/string.h>
+#include <domus/version.h>
 #include <asm/current.h>
-#include <generated/version.h>
 #include <xen/features.h>
 #include <xen/version.h>
-
-/* The interface that guests and tools see is that of Xen 4.17. */
-#define XEN_MAJOR 4
-#define XEN_MINOR 17
-#define EXTRA     ".7-domus"
 
 static uint32_t features(const struct domain *d)
 {
@@ -59,7 +54,7 @@ static long give_compile_info(void *arg)
 
     memset(&info, 0, sizeof(info));
     strlcpy(info.compiler, DOMUS_COMPILER, sizeof(info.compiler));
-    strlcpy(info.compile_by, "domus " DOMUS_VERSION, sizeof(info.compile_by));
+    strlcpy(info.compile_by, COMPILED_BY, sizeof(info.compile_by));
     strlcpy(info.compile_date, DOMUS_COMPILE_DATE, sizeof(info.compile_date));
     return copy_to_guest(arg, &info, sizeof(info));
 }
@@ -72,15 +67,15 @@ long do_xen_version(int cmd, guest_ptr_t arg)
 
     switch (cmd) {
     case XENVER_version:
-        return XEN_MAJOR << 16 | XEN_MINOR;
+        return INTERFACE_MAJOR << 16 | INTERFACE_MINOR;
     case XENVER_extraversion:
-        return give_text(p, EXTRA, sizeof(xen_extraversion_t));
+        return give_text(p, INTERFACE_EXTRA, sizeof(xen_extraversion_t));
     case XENVER_compile_info:
         return give_compile_info(p);
     case XENVER_capabilities:
         return give_text(p, "xen-3.0-x86_64 ", sizeof(xen_capabilities_info_t));
     case XENVER_changeset:
-        return give_text(p, "domus " DOMUS_COMMIT, sizeof(xen_changeset_info_t));
+        return give_text(p, CHANGESET, sizeof(xen_changeset_info_t));
     case XENVER_platform_parameters:
         return copy_to_guest(p, &params, sizeof(params));
     case XENVER_get_features:

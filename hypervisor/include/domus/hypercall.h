@@ -29,6 +29,7 @@ long do_set_timer_op(s_time_t timeout);
 long do_event_channel_op(int cmd, guest_ptr_t arg);
 long do_event_channel_op_compat(guest_ptr_t op);
 long do_sysctl(guest_ptr_t u_sysctl);
+long do_hypfs_op(unsigned int cmd, guest_ptr_t path, unsigned long path_len, guest_ptr_t buffer, unsigned long size);
 long do_domctl(guest_ptr_t u_domctl);
 /* x86/ */
 long do_physdev_op(int cmd, guest_ptr_t arg);

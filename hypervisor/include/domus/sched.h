@@ -86,6 +86,8 @@ unsigned int sched_id(void);
 /* CPU pools; core/cpupool.c. */
 int cpupool_do_sysctl(struct xen_sysctl_cpupool_op *op);
 unsigned int cpupool_domain_id(const struct domain *d);
+/* The id of the first pool with this one or a higher; -1: there is none. Takes the pools' lock. */
+int cpupool_next_id(unsigned int id);
 /* CPUs that a domain may use at all. */
 const cpumask_t *cpupool_domain_cpus(const struct domain *d);
 

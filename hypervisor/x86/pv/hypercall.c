@@ -54,6 +54,7 @@ hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
     ROW(physdev_op, do_physdev_op),
     ROW(sysctl, do_sysctl),
     ROW(domctl, do_domctl),
+    ROW(hypfs_op, do_hypfs_op),
     ROW(arch_0, do_mca),
 };
 
