@@ -430,8 +430,8 @@ long do_nmi_op(unsigned int cmd, guest_ptr_t arg)
 
 /*
  * Entry code trusts entry_sp and page_fault_entry and, where the former is set, syscall_callback. It bounces page faults
- * only to a handler that starts with events masked, so that it need not look at the flag; and none as long as the domain
- * runs on shadow page tables, whose faults are not all the guest's.
+ * only to a handler that starts with events masked, so that it need not look at the flag; and none as long as the
+ * domain runs on shadow page tables, whose faults are not all the guest's.
  */
 void pv_update_entry(struct vcpu *v)
 {

@@ -18,7 +18,7 @@
 
 /* ---- On and off ---- */
 
-/* Pages that the guest says it may have, within what a guest of its size can need: memory to come, holes for devices. */
+/* Pages that the guest says it may have, within what one of its size can need: memory to come, holes for devices. */
 static unsigned long log_pages(const struct domain *d)
 {
     unsigned long most = d->tot_pages * 8UL + (1UL << (32 - PAGE_SHIFT));

@@ -325,7 +325,7 @@ static void fill_leaf(struct walk *w, pte_t *shadow, pte_t *p, pte_t e, bool may
     set_shadow_entry(w, shadow, e);
 }
 
-/* Goes down from the root pg. Returns whether the guest's tables permit the access; what they permit of it is filled. */
+/* Goes down from the root pg. Returns whether the guest's tables permit the access; what they permit is filled. */
 static bool fill(struct walk *w, struct page_info *pg)
 {
     u64 rights = _PAGE_RW, forbidden = 0;

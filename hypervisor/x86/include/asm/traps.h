@@ -67,7 +67,8 @@ static inline bool guest_address_ok(unsigned long addr)
  */
 void pv_failsafe(struct cpu_user_regs *regs, const u16 segments[4]);
 
-/* Recomputes what entry code relies on, after kernel_sp, syscall_callback, the trap table or the domain's dirty_log changed. */
+/* Recomputes what entry code relies on, after kernel_sp, syscall_callback, the trap table or the domain's dirty_log
+ * changed. */
 void pv_update_entry(struct vcpu *v);
 
 /* Switches between the guest's kernel and user: address space and GS base. Interrupts off. */
