@@ -107,31 +107,53 @@ static bool enough_room(struct writer *writer)
                 DISK_RESERVE >> 20);
 }
 
+/* Append pages that lie side by side, and what they are. */
+static bool append_pages(struct writer *writer, const char *pages, const struct core_p2m *what, size_t count)
+{
+    struct core_p2m *list = writer->frames.list + writer->file.pages;
+    uint64_t offset = writer->file.first_page + writer->file.pages * CORE_PAGE_SIZE;
+
+    if (!write_at(writer, offset, pages, count * CORE_PAGE_SIZE))
+        return false;
+    memmove(list, what, count * sizeof(*list));
+    writer->file.pages += count;
+    return true;
+}
+
+/* Copy what could be mapped of a batch: each stretch without a page that could not at once. */
+static bool write_batch(struct writer *writer, const char *pages, const struct core_p2m *what, const int *errors,
+                        size_t count)
+{
+    size_t end;
+
+    for (size_t start = 0; start < count; start = end + 1) {
+        for (end = start; end < count && !errors[end]; end++)
+            ;
+        if (end > start && !append_pages(writer, pages + start * CORE_PAGE_SIZE, what + start, end - start))
+            return false;
+    }
+    return true;
+}
+
 /* Copy the pages that can be mapped, and keep only those in the list. */
 static bool write_pages(struct writer *writer)
 {
-    struct core_p2m *list = writer->frames.list;
     xen_pfn_t frames[BATCH];
     int errors[BATCH];
 
     for (size_t done = 0; done < writer->frames.count; done += BATCH) {
+        const struct core_p2m *what = writer->frames.list + done;
         size_t count = writer->frames.count - done < BATCH ? writer->frames.count - done : BATCH;
-        bool good = true;
+        bool good;
         char *pages;
 
         for (size_t i = 0; i < count; i++)
-            frames[i] = list[done + i].gmfn;
+            frames[i] = what[i].gmfn;
         memset(errors, 0, sizeof(errors));
         pages = foreign_map(writer->domid, PROT_READ, frames, count, errors);
         if (!pages)
             return fail(writer, "free memory in dom0", "its memory cannot be mapped: %s", strerror(errno));
-        for (size_t i = 0; good && i < count; i++) {
-            if (errors[i])
-                continue;
-            good = write_at(writer, writer->file.first_page + writer->file.pages * CORE_PAGE_SIZE,
-                            pages + i * CORE_PAGE_SIZE, CORE_PAGE_SIZE);
-            list[writer->file.pages++] = list[done + i];
-        }
+        good = write_batch(writer, pages, what, errors, count);
         foreign_unmap(pages, count);
         if (!good)
             return false;
