@@ -55,6 +55,7 @@ ok domus list -l second; says '"cpu_weight":512'
 ok domus vcpu-list second; says '^second .* 1 '
 ok xl list; says '^second  *[0-9]*  *128  *1  *--p---'
 ok xl vm-list; says '^demo'
+ok xl -vf help --long; says '  shutdown '
 ok xl list -l; says '"name": "second"'
 refused 'there is no domain' domus list nobody
 ok domus domid second; id=$out

@@ -156,7 +156,12 @@ const struct command host_commands[] = {
             { 'u', "until", "EVENT", "end after an event of that kind, e.g. destroyed" },
         },
     },
-    { "help", "[COMMAND]", "explain a command, or list all", "", 0, 1, command_help, {} },
+    {
+        "help", "[COMMAND]", "explain a command, or list all", "", 0, 1, command_help,
+        {
+            { 'l', "long", NULL, NULL },
+        },
+    },
     { 0 },
 };
 

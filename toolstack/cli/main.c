@@ -27,6 +27,11 @@ int main(int argc, char **argv)
         return STATUS_OK;
     }
     invocation.as_xl = strcmp(basename(argv[0]), "xl") == 0;
+    /* xl's own options before the command (verbose, forced, with time stamps) change nothing here. */
+    while (invocation.as_xl && argc > 2 && argv[1][0] == '-' && argv[1][1 + strspn(argv[1] + 1, "vftT")] == '\0') {
+        argv++;
+        argc--;
+    }
     invocation.command = find_command(argv[1]);
     if (!invocation.command)
         return STATUS_USAGE;
