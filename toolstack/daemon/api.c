@@ -163,7 +163,7 @@ static void op_domain(struct session *session, json_t *request)
     if (!session_find_subject(session, request, "describe", false, &subject))
         return;
     failure_what(&failure, "cannot describe the domain");
-    object = host_domain(subject.domid, &failure);
+    object = host_domain(subject.domid, subject.domain, &failure);
     if (object)
         session_send(session, json_pack("{s:b, s:o}", "ok", 1, "domain", object));
     else

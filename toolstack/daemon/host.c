@@ -219,11 +219,10 @@ json_t *host_domains(struct failure *failure)
     return array;
 }
 
-json_t *host_domain(int domid, struct failure *failure)
+json_t *host_domain(int domid, const struct domain *domain, struct failure *failure)
 {
     struct xen_domctl_getdomaininfo info;
-    struct domain *domain = domain_by_id(domid);
-    int rc = hv_domain_info(domid, &info);
+    int rc = domid < 0 ? 0 : hv_domain_info(domid, &info);
     json_t *object;
 
     if (rc) {
@@ -231,7 +230,7 @@ json_t *host_domain(int domid, struct failure *failure)
         failure_remedy(failure, "see which there are: domus list");
         return NULL;
     }
-    object = describe(&info);
+    object = domid < 0 ? describe_unnumbered(domain) : describe(&info);
     if (domain) {
         json_object_set(object, "config", domain->object);
         if (domain->next)

@@ -40,6 +40,7 @@ int host_find_domain(const json_t *reference, struct domain **domain, struct fai
 /* Objects of docs/control-protocol.md: new references, or NULL with *failure set. */
 json_t *host_info(struct failure *failure);
 json_t *host_domains(struct failure *failure);
-json_t *host_domain(int domid, struct failure *failure);
+/* `domain` is NULL for one that is not managed; one that is managed may have no number, a negative one. */
+json_t *host_domain(int domid, const struct domain *domain, struct failure *failure);
 
 #endif
