@@ -105,7 +105,7 @@ static void on_input_error(struct bufferevent *in, short what, void *context)
     on_input_written(in, context);
 }
 
-/* In the new process. */
+/* In the new process, which has the daemon's memory until it runs its program: it must change nothing there. */
 static void run(char *const argv[], int in, int out, bool dies_with_us, pid_t parent)
 {
     sigset_t none;
@@ -138,7 +138,8 @@ struct child *child_start(char *const argv[], const char *input, bool dies_with_
         close(in[1]);
         return NULL;
     }
-    pid = fork();
+    /* Not fork, which would copy the page tables of all that the daemon keeps for its domains. */
+    pid = vfork();
     if (pid == 0)
         run(argv, in[0], out[1], dies_with_us, parent);
     close(in[0]);

@@ -9,7 +9,8 @@
 
 #include "lib/alloc.h"
 
-#define BATCH 64
+/* As many as fit in one page, of which the hypercalls' buffers are kept. */
+#define BATCH ((int)(HV_PAGE_SIZE / sizeof(struct xen_domctl_getdomaininfo)))
 
 int domain_set_read(struct domain_set *set)
 {
