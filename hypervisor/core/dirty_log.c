@@ -72,6 +72,12 @@ int dirty_log_free(struct dirty_log *log)
 
 /* ---- Marking ---- */
 
+/* The leaf with the bit of a page, whose number the guest chose; NULL: the log does not cover it. */
+static unsigned long *leaf_of(const struct dirty_log *log, unsigned long page)
+{
+    return page < log->nr_pages ? log->leaf[array_index_nospec(page, log->nr_pages) / LEAF_BITS] : NULL;
+}
+
 void dirty_log_mark(struct domain *d, mfn_t mfn)
 {
     unsigned long page = get_gpfn_from_mfn(mfn), flags;
@@ -79,18 +85,22 @@ void dirty_log_mark(struct domain *d, mfn_t mfn)
 
     local_irq_save(flags);
     log = READ_ONCE(d->dirty_log);
-    /* Most pages are marked again and again: a look is cheaper than a change. */
-    if (log && page < log->nr_pages && !test_bit(page % LEAF_BITS, log->leaf[page / LEAF_BITS]) &&
-        !test_and_set_bit(page % LEAF_BITS, log->leaf[page / LEAF_BITS]))
-        (void)fetch_add(&log->count, 1);
+    if (log) {
+        unsigned long *leaf = leaf_of(log, page);
+
+        /* Most pages are marked again and again: a look is cheaper than a change. */
+        if (leaf && !test_bit(page % LEAF_BITS, leaf) && !test_and_set_bit(page % LEAF_BITS, leaf))
+            (void)fetch_add(&log->count, 1);
+    }
     local_irq_restore(flags);
 }
 
 bool dirty_log_marked(const struct dirty_log *log, mfn_t mfn)
 {
     unsigned long page = get_gpfn_from_mfn(mfn);
+    const unsigned long *leaf = leaf_of(log, page);
 
-    return page >= log->nr_pages || test_bit(page % LEAF_BITS, log->leaf[page / LEAF_BITS]);
+    return !leaf || test_bit(page % LEAF_BITS, leaf);
 }
 
 unsigned long dirty_log_count(const struct dirty_log *log)

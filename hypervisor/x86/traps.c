@@ -236,12 +236,17 @@ static inline bool is_shadowed(const struct vcpu *v, unsigned long addr)
 static bool hypervisor_shadow_fault(const struct cpu_user_regs *regs, unsigned long addr)
 {
     struct vcpu *v = current;
+    u32 error_code = regs->error_code;
     bool served;
 
-    if (!is_shadowed(v, addr) || (regs->error_code & PFEC_RESERVED) || search_exception_table(regs->rip) == 0)
+    if (!is_shadowed(v, addr) || (error_code & PFEC_RESERVED) || search_exception_table(regs->rip) == 0)
         return false;
+    /* Where SMAP does not stand in the way, what the guest may do is not refused. Another CPU may have filled the
+     * entry, and one more emptied it since, so that spurious_fault() would find nothing. */
+    if (regs->rflags & X86_EFLAGS_AC || !cpu_has_smap)
+        error_code |= PFEC_USER;
     local_irq_enable();
-    served = shadow_fault(v, addr, regs->error_code);
+    served = shadow_fault(v, addr, error_code);
     local_irq_disable();
     if (!(regs->rflags & X86_EFLAGS_IF))
         smp_send_event_check(smp_processor_id());

@@ -125,6 +125,8 @@ static void flush_stale(struct domain *d)
 {
     struct shadow *s = shadow_of(d);
 
+    /* A CPU that is not in the mask yet finds nothing of what has been taken away. */
+    smp_mb();
     flush_tlb_mask(&d->arch.dirty_cpumask);
     list_splice_init(&s->stale, &s->free);
     s->nr_free += s->nr_stale;
@@ -252,6 +254,8 @@ void shadow_entry_changed_slow(const pte_t *p)
     if (pg->shadow)
         pte_write(&shadow_table(pg)[((unsigned long)p & ~PAGE_MASK) / sizeof(*p)], pte_empty());
     spin_unlock(&s->lock);
+    /* As after the change of the guest's entry: a look at the flush clock, or at who is to be flushed, comes later. */
+    smp_mb();
 }
 
 void shadow_table_ended_slow(struct page_info *pg)
