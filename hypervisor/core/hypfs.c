@@ -199,16 +199,15 @@ static int write_list(enum directory dir, guest_ptr_t out, unsigned int size)
     bool more = next_entry(dir, &cursor, &e) && listed_size(&e) <= size;
 
     for (; more; out += len, size -= len, e = next) {
-        struct {
-            struct xen_hypfs_dirlistentry head;
-            char name[NAME_SIZE];
-        } listed = { .head.e = describe(&e, e.dir ? list_size(e.dir) : e.size) };
+        char buffer[sizeof(struct xen_hypfs_dirlistentry) + NAME_SIZE] __aligned(8) = { 0 };
+        struct xen_hypfs_dirlistentry *listed = (void *)buffer;
 
         len = listed_size(&e);
         more = next_entry(dir, &cursor, &next) && listed_size(&next) <= size - len;
-        listed.head.off_next = more ? (u16)len : 0;
-        memcpy((char *)&listed + offsetof(struct xen_hypfs_dirlistentry, name), e.name, strlen(e.name));
-        if (copy_to_guest((void *)out, &listed, len))
+        listed->e = describe(&e, e.dir ? list_size(e.dir) : e.size);
+        listed->off_next = more ? (u16)len : 0;
+        strlcpy(listed->name, e.name, NAME_SIZE);
+        if (copy_to_guest((void *)out, listed, len))
             return -EFAULT;
     }
     return 0;
