@@ -121,7 +121,7 @@ domus block-detach demo xvdc || fail block-detach
 one_server() { [ "$(pidof qemu-nbd | wc -w)" = "$1" ]; }
 wait_until 30 one_server 1 || fail "the server of xvdc is left"
 refused 1 domus block-resize demo xvdb 32; says 'qemu-img resize'
-refused 1 domus block-attach demo /etc/passwd,qcow2,xvdc,rw; says 'cannot be served as qcow2'
+refused 1 domus block-attach demo /boot/vmlinuz,qcow2,xvdc,rw; says 'cannot be served as qcow2'
 wait_until 30 one_server 1 || fail "a server is left of what failed"
 domus reboot -w demo || fail reboot
 twice() { [ "$(grep -c '^GUEST-READY' $log)" -ge 2 ]; }
