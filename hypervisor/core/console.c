@@ -240,7 +240,7 @@ void console_flush(void)
             dev->flush(dev);
 }
 
-void console_start_panic(void)
+void console_break_lock(void)
 {
     panicking = true;
     if (in_line && line_shown)

@@ -91,7 +91,7 @@ void do_machine_check(struct cpu_user_regs *regs)
         if (read_bank(bank, &error) && (error.status & (MCI_STATUS_PCC | MCI_STATUS_UC)))
             fatal = true;
     if (fatal)
-        console_start_panic();
+        console_break_lock();
     printk(LOG_ERR "Machine check on CPU %u, global status %lx\n", smp_processor_id(), global);
     for (unsigned int bank = 0; bank < nr_banks; bank++) {
         if (!read_bank(bank, &error))

@@ -45,6 +45,7 @@ static void stop_everything(void)
 {
     local_irq_disable();
     smp_send_stop();
+    console_break_lock();
     ioapic_mask_all();
     apic_disable_cpu();
 }
@@ -64,12 +65,20 @@ void machine_halt(void)
 
 /* ---- Restart ---- */
 
+/* The last way that is announced is the one that worked, or hung. */
+static void announce(const char *way)
+{
+    printk(LOG_ERR "Restart by %s\n", way);
+    console_flush();
+}
+
 static void reset_by_acpi(void)
 {
     const struct acpi_gas *reg = &acpi.reset_reg;
 
     if (!acpi.has_fadt || !(acpi.fadt_flags & ACPI_FADT_RESET_SUPPORTED))
         return;
+    announce("ACPI");
     switch (reg->space) {
     case ACPI_SPACE_IO:
         outb(acpi.reset_value, (u16)reg->address);
@@ -93,6 +102,7 @@ static void reset_by_acpi(void)
 
 static void reset_by_keyboard_controller(void)
 {
+    announce("the keyboard controller");
     for (unsigned int i = 0; i < 10; i++) {
         for (unsigned int wait = 0; wait < 1000 && (inb(KBC_STATUS) & KBC_INPUT_FULL); wait++)
             cpu_relax();
@@ -105,6 +115,7 @@ static void reset_by_chipset(void)
 {
     u8 value = inb(RESET_CONTROL) & (u8)~RESET_CPU;
 
+    announce("the chipset");
     outb(value | RESET_HARD, RESET_CONTROL);
     udelay(50);
     outb(value | RESET_HARD | RESET_CPU, RESET_CONTROL);
@@ -119,13 +130,13 @@ static void reset_by_triple_fault(void)
         u64 base;
     } no_idt;
 
+    announce("triple fault");
     asm volatile("lidt %0\n int3" : : "m"(no_idt));
 }
 
 void machine_restart(void)
 {
     stop_everything();
-    console_flush();
     reset_by_acpi();
     reset_by_keyboard_controller();
     reset_by_chipset();

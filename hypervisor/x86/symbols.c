@@ -234,7 +234,7 @@ static void panic_begin(void)
     if (__atomic_fetch_add(&panicking, 1, __ATOMIC_SEQ_CST) != 0)
         machine_halt();
     smp_send_stop();
-    console_start_panic();
+    console_break_lock();
 }
 
 static void __noreturn panic_end(void)

@@ -46,8 +46,8 @@ void console_write_dom0(const char *s, size_t len);
 /* A character has come from a device. Any context but NMI. */
 void console_input(char c);
 
-/* From now on output is synchronous, ignores locks, and shows all levels. */
-void console_start_panic(void);
+/* From now on output is synchronous, ignores locks, and shows all levels: whoever holds them may never run again. */
+void console_break_lock(void);
 void console_flush(void);
 
 /*
