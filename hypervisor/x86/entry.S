@@ -212,9 +212,6 @@ hypercall_iret:
         shr  $43, %rcx
         cmp  $(HYPERVISOR_SPACE_START >> 43), %ecx
         je   iret_bad_frame                     /* in the hypervisor's slots */
-        cmpl $0, VCPU_async_state(%r11)
-        jne  iret_leaves_nmi
-iret_read:
         ASM_STAC
 1:      pushq 8(%rax)                           /* r11 */
 2:      pushq 16(%rax)                          /* rcx */
@@ -251,6 +248,8 @@ iret_read:
 9:      orb  $3, 32(%rsp)
 10:     orb  $3, 56(%rsp)
 
+        cmpl $0, VCPU_async_state(%r11)
+        jne  iret_leaves_nmi
         cmpb $0, VCPUINFO_upcall_pending(%rax)
         jne  11f
 12:     pop  %rax
@@ -262,7 +261,8 @@ iret_hypercall_iretq:
 
 11:     cmpb $0, VCPUINFO_upcall_mask(%rax)
         jne  12b
-        pop  %rax                               /* an event waits: deliver it on the long way out */
+iret_long:
+        pop  %rax                               /* an event or an NMI waits: deliver it on the long way out */
         pop  %rcx
         pop  %r11
         pushq $0
@@ -271,7 +271,7 @@ iret_hypercall_iretq:
 
 iret_leaves_nmi:
         lock andl $~ASYNC_NMI_MASKED, VCPU_async_state(%r11)
-        jmp  iret_read
+        jmp  iret_long
 
 iret_frame_fault:
         ASM_CLAC

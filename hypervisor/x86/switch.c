@@ -37,6 +37,12 @@ static void save_segments(struct vcpu *v)
     v->arch.gs_base_user = kernel ? inactive : gs;
 }
 
+/* What user mode may lack: the kernel's pages, where the areas lie that the guest has given by address. */
+static bool needs_kernel_tables(const struct vcpu *v)
+{
+    return !(v->arch.flags & VF_KERNEL_MODE) && (v->runstate_guest || v->time_info_guest);
+}
+
 /* False if a selector could not be loaded: the guest has taken its descriptor away meanwhile. */
 static bool load_segments(const struct vcpu *v)
 {
@@ -58,6 +64,23 @@ static void save_guest(struct vcpu *v)
     save_segments(v);
     vcpu_fpu_save(v);
     pv_unload_debugregs(v);
+    if (needs_kernel_tables(v))
+        write_ptbase_of_kernel(v);              /* until the next vCPU's, or the idle loop's, are loaded */
+    update_runstate_area(v);
+}
+
+static void load_page_tables(struct vcpu *v)
+{
+    bool kernel_first = needs_kernel_tables(v);
+
+    if (kernel_first)
+        write_ptbase_of_kernel(v);
+    else
+        write_ptbase(v);
+    update_vcpu_system_time(v);
+    update_runstate_area(v);
+    if (kernel_first)
+        write_ptbase(v);
 }
 
 static void load_guest(struct vcpu *v)
@@ -66,7 +89,7 @@ static void load_guest(struct vcpu *v)
     const u16 wanted[4] = { v->arch.ds_sel, v->arch.es_sel, v->arch.fs_sel, v->arch.gs_sel };
 
     memcpy(regs, &v->arch.user_regs, offsetof(struct cpu_user_regs, es));
-    write_ptbase(v);
+    load_page_tables(v);
     pv_load_descriptor_windows(v);
     vcpu_fpu_restore(v);
     if (cpu_has_rdtscp)
@@ -88,10 +111,8 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
 {
     unsigned int cpu = smp_processor_id();
 
-    if (!is_idle_vcpu(prev)) {
+    if (!is_idle_vcpu(prev))
         save_guest(prev);
-        update_runstate_area(prev);
-    }
     set_current(next);
     if (is_idle_vcpu(next)) {
         load_idle_page_table();
@@ -106,8 +127,6 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
         local_irq_enable();
         reset_stack_and_jump(idle_loop);
     }
-    update_vcpu_system_time(next);
-    update_runstate_area(next);
     local_irq_enable();
     reset_stack_and_jump(ret_to_guest);
 }

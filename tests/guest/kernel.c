@@ -7,6 +7,7 @@ struct shared_info *shared_info;
 unsigned long *p2m;
 struct trap_record last_trap;
 volatile unsigned int event_count, nmi_count;
+void (*on_nmi)(void);
 
 extern uint64_t guarded_sp;
 extern char hypercall_page[], event_entry[], failsafe_entry[], syscall_entry[], nmi_entry[], guarded_return[];
@@ -167,6 +168,8 @@ void trap_handler(struct trap_frame *frame)
 {
     if (frame->vector == TRAP_NMI) {
         nmi_count++;
+        if (on_nmi)
+            on_nmi();
         return;
     }
     /* Entry masked events; going on elsewhere than by iret must open them again. */

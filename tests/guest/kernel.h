@@ -109,6 +109,7 @@ int guarded(void (*fn)(unsigned long, unsigned long), unsigned long a, unsigned 
 extern volatile unsigned int event_count, nmi_count;
 /* Makes nmi_count count the NMIs of the vCPU that calls it. */
 long count_nmis(void);
+extern void (*on_nmi)(void);            /* called in the NMI's handler, if not NULL */
 extern const unsigned long trap_stubs[];        /* by vector: where the trap table points */
 
 /* Ready-made accesses for guarded(). */

@@ -228,6 +228,23 @@ static void nmi_before_sleep(void)
     }
 }
 
+static void send_another_nmi(void)
+{
+    if (nmi_count == 1)
+        HCALL(vcpu_op, VCPUOP_send_nmi, 0, 0, 0, 0);
+}
+
+/* An NMI that comes while one is handled waits for the end of that one, and for nothing else. */
+static void nmi_within_nmi(void)
+{
+    check_eq(count_nmis(), 0);
+    nmi_count = 0;
+    on_nmi = send_another_nmi;
+    HCALL(vcpu_op, VCPUOP_send_nmi, 0, 0, 0, 0);
+    check_eq(nmi_count, 2);
+    on_nmi = NULL;
+}
+
 /* The entry of the trap table serves as well as a callback: it is all that Linux gives. */
 static void nmi_by_the_trap_table(void)
 {
@@ -411,4 +428,7 @@ static void vcpu_info_areas(void)
 
 TESTS({ "arguments", arguments }, { "polls", polls }, { "timers", one_shot_timer },
       { "arguments of vcpu_op", vcpu_arguments }, { "run states", runstates }, { "time areas", time_areas },
-      { "NMI before sleep", nmi_before_sleep }, { "NMI by the trap table", nmi_by_the_trap_table }, { "hostile contexts", hostile_contexts }, { "second vCPU", second_vcpu }, { "vcpu_info areas", vcpu_info_areas });
+      { "NMI before sleep", nmi_before_sleep }, { "NMI within an NMI", nmi_within_nmi },
+      { "NMI by the trap table", nmi_by_the_trap_table },
+      { "hostile contexts", hostile_contexts }, { "second vCPU", second_vcpu },
+      { "vcpu_info areas", vcpu_info_areas });

@@ -14,12 +14,22 @@
 #include <asm/traps.h>
 #include <xen/xen.h>
 
-void write_ptbase(struct vcpu *v)
+static void load_cr3(u64 cr3)
 {
     u64 stamp = tlbflush_pre_cr3();
 
-    write_cr3(v->arch.flags & VF_KERNEL_MODE ? v->arch.cr3_kernel : v->arch.cr3_user);
+    write_cr3(cr3);
     tlbflush_post_cr3(stamp);
+}
+
+void write_ptbase(struct vcpu *v)
+{
+    load_cr3(v->arch.flags & VF_KERNEL_MODE ? v->arch.cr3_kernel : v->arch.cr3_user);
+}
+
+void write_ptbase_of_kernel(struct vcpu *v)
+{
+    load_cr3(v->arch.cr3_kernel);
 }
 
 void update_cr3(struct vcpu *v)
