@@ -46,7 +46,7 @@ static void force(struct session *session)
     log_info("domain %s has not obeyed in time", domain->config->name);
     if (session->waiting_on == &domain->ended)
         lifecycle_destroy(domain);
-    else if (domain->state == DOMAIN_RUNNING)
+    else if (domain->state == DOMAIN_RUNNING || domain->state == DOMAIN_PRESERVED)
         lifecycle_take_down(domain, DOMAIN_RESTARTING);
 }
 

@@ -60,6 +60,17 @@ static int find_by_uuid(const char *uuid)
     return domid;
 }
 
+/* Whether the number is still that of this domain, and not of a later one: *info tells of it. */
+static bool still_there(const struct domain *domain, struct xen_domctl_getdomaininfo *info)
+{
+    char uuid[37];
+
+    if (domain->domid < 0 || hv_domain_info(domain->domid, info))
+        return false;
+    host_format_uuid(info->handle, uuid);
+    return !strcmp(uuid, domain->config->uuid);
+}
+
 static void drop_timer(struct domain *domain)
 {
     if (domain->timer)
@@ -125,15 +136,15 @@ static void on_gone_poll(int fd, short what, void *context)
     static const struct timeval interval = { .tv_usec = GONE_POLL_MS * 1000 };
     struct domain *domain = context;
     struct xen_domctl_getdomaininfo info;
-    int rc = hv_domain_info(domain->domid, &info);
+    bool there = still_there(domain, &info);
 
     (void)fd;
     (void)what;
-    if (rc == 0 && ++domain->polls < GONE_TIMEOUT_S * 1000 / GONE_POLL_MS) {
+    if (there && ++domain->polls < GONE_TIMEOUT_S * 1000 / GONE_POLL_MS) {
         evtimer_add(domain->timer, &interval);
         return;
     }
-    if (rc == 0)
+    if (there)
         log_error("domain %s: number %d is still there %d s after its end: something holds %llu pages of it",
                   domain->config->name, domain->domid, GONE_TIMEOUT_S, (unsigned long long)info.tot_pages);
     domain->domid = -1;
@@ -485,24 +496,12 @@ void lifecycle_check(const struct domain_set *set)
 
 /* --- after a restart --------------------------------------------------------------------------------------------- */
 
-/* Whether the number is still that of this domain. */
-static bool still_there(const struct domain *domain)
-{
-    struct xen_domctl_getdomaininfo info;
-    char uuid[37];
-
-    if (domain->domid < 0 || hv_domain_info(domain->domid, &info))
-        return false;
-    host_format_uuid(info.handle, uuid);
-    return !strcmp(uuid, domain->config->uuid);
-}
-
 static void recover(struct domain *domain)
 {
     struct xen_domctl_getdomaininfo info;
     int rc;
 
-    if (!still_there(domain)) {
+    if (!still_there(domain, &info)) {
         int stale = domain->domid;
 
         /* Its nodes may be left even so. */
