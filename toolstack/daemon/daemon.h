@@ -14,8 +14,11 @@
 
 #include "store/store.h"
 
+/* Tests have others. */
+#ifndef RUN_DIR
 #define RUN_DIR "/run/domus"
 #define LOG_DIR "/var/log/domus"
+#endif
 
 extern struct event_base *main_loop;
 extern struct store *the_store;
