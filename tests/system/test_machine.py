@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What befalls the machine itself: its console's keys, hardware errors, panic, restart, its screen; big machines."""
+"""What befalls the machine itself: its console's keys, hardware errors, panic, restart, its screen; the ways to be loaded; big machines."""
 import re
 import socket
 import subprocess
@@ -21,14 +21,14 @@ def kernel():
 class Machine:
     """One that stays up, with a kernel that stands by: its console, and QEMU's monitor."""
 
-    def __init__(self, folder, hv_args="", extra=("-m", "512M"), ready="STANDS-BY"):
+    def __init__(self, folder, hv_args="", extra=("-m", "512M"), hypervisor=OUT / "domus"):
         self.monitor_path = str(folder / "monitor")
         self.console = pexpect.spawn(QEMU, [
             "-M", "q35", "-accel", "tcg", "-cpu", "max", *extra, "-display", "none", "-serial", "stdio",
-            "-monitor", f"unix:{self.monitor_path},server=on,wait=off", "-kernel", str(OUT / "domus"),
+            "-monitor", f"unix:{self.monitor_path},server=on,wait=off", "-kernel", str(hypervisor),
             "-append", f"console=com1,vga dom0_mem=64M {hv_args}", "-initrd", str(KERNEL)],
             timeout=300, encoding="utf-8", codec_errors="replace", echo=False)
-        self.expect(ready)
+        self.boot_messages = self.expect("STANDS-BY")
 
     def __enter__(self):
         return self
@@ -117,6 +117,21 @@ def test_the_screen_shows_the_messages(tmp_path):
     assert len(lines) == 25 and any("Console input to dom0" in line for line in lines), lines
 
 
+MULTIBOOT_MAGIC = (0x1badb002).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("protocol", ["multiboot", "PVH"])
+def test_ways_to_be_loaded(tmp_path, protocol):
+    image = (OUT / "domus").read_bytes()
+    if protocol == "PVH":           # QEMU takes the first of the two that the image offers
+        assert MULTIBOOT_MAGIC in image[:8192]
+        image = image.replace(MULTIBOOT_MAGIC, bytes(4), 1)
+    hypervisor = tmp_path / "domus"
+    hypervisor.write_bytes(image)
+    with Machine(tmp_path, hypervisor=hypervisor) as machine:
+        assert f"Boot loader: {protocol}; command line: console=com1" in machine.boot_messages
+
+
 def test_64_cpus(tmp_path):
     with Machine(tmp_path, extra=("-m", "1G", "-smp", "64")) as machine:
         machine.type(KEYS + "d")
@@ -128,5 +143,5 @@ def test_64_gib(tmp_path):
     # Ends before the idle hypervisor has cleared, and so got from the host, much of it.
     big = ["-object", "memory-backend-ram,id=ram,size=64G,reserve=off", "-machine", "memory-backend=ram", "-m", "64G"]
     with Machine(tmp_path, extra=big) as machine:
-        found = re.search(r"Memory: (\d+) MiB free", machine.console.before)
+        found = re.search(r"Memory: (\d+) MiB free", machine.boot_messages)
         assert int(found[1]) > 63 << 10
