@@ -291,6 +291,9 @@ int arch_set_info_guest(struct vcpu *v, const struct vcpu_guest_context *c)
     set_registers(v, c);
     if (v->vcpu_id == 0 && !v->is_initialised)
         v->domain->vm_assist = c->vm_assist & PV_VM_ASSIST_MASK;
+    /* Builders clear the shared page, or write one that was saved long ago, before they come here. */
+    if (v->vcpu_id == 0)
+        update_domain_wallclock_time(v->domain);
     return 0;
 }
 

@@ -334,6 +334,31 @@ static void contexts_of_one_vcpu(void)
     destroy((domid_t)d);
 }
 
+/* A builder has cleared the shared page, or a saved one has been put in its place: the time of day is of today. */
+static void time_of_day_with_a_context(void)
+{
+    struct shared_info *info = alloc_page();
+    long d = create();
+
+    check(d > 0);
+    check_eq(set_max_memory((domid_t)d, 4096), 0);
+    check_eq(set_max_vcpus((domid_t)d, 2), 0);
+    check_eq(populate((domid_t)d, 16), 16);
+    check_eq(do_domctl(XEN_DOMCTL_getdomaininfo, (domid_t)d), 0);
+    check_eq(HCALL(update_va_mapping_otherdomain, info, domctl.u.getdomaininfo.shared_info_frame << PAGE_SHIFT | PTE_DATA,
+                   UVMF_INVLPG, d, 0), 0);
+    memset(info, 0, PAGE_SIZE);
+    plain_context();
+    context.ctrlreg[3] = frames[3] << PAGE_SHIFT;
+    check_eq(set_context(d, 0), 0);
+    check(info->wc_sec > 1600000000);
+    check(info->wc_nsec < 1000000000);
+    check_eq(info->wc_version & 1, 0);
+    check_eq(info->wc_sec_hi, 0);
+    check_eq(set_pte((unsigned long)info, 0), 0);
+    destroy((domid_t)d);
+}
+
 #define XCR0_FP_SSE_YMM 7u
 
 /* XCR0 and what it stands for are set apart from the context, and outlive another one. */
@@ -493,6 +518,7 @@ static void no_page_is_lost(void)
 TESTS({ "versions and pointers", versions_and_pointers }, { "domains that are not", domains_that_are_not },
       { "information", info }, { "bad creations", bad_creations }, { "limits of vCPUs", limits_of_vcpus },
       { "hostile contexts", hostile_contexts },
-      { "contexts of one vCPU", contexts_of_one_vcpu }, { "extended state and contexts", extended_state_and_contexts }, { "a domain that crashes", a_domain_that_crashes },
+      { "contexts of one vCPU", contexts_of_one_vcpu }, { "time of day with a context", time_of_day_with_a_context },
+      { "extended state and contexts", extended_state_and_contexts }, { "a domain that crashes", a_domain_that_crashes },
       { "limits of memory", limits_of_memory }, { "foreign mappings", foreign_mappings },
       { "cache attributes", cache_attributes }, { "no page is lost", no_page_is_lost });
