@@ -115,6 +115,21 @@ void __init cpu_identify_boot(void)
     smap_enabled = cpu_has(SMAP);
 }
 
+void cpu_init_lfence(void)
+{
+    /* These have no switch for it. */
+    bool serialising = boot_cpu.family == 0xf || boot_cpu.family == 0x11;
+    u64 cfg;
+
+    if (boot_cpu.vendor != VENDOR_AMD)
+        return;
+    if (!serialising && rdmsr_safe(MSR_DE_CFG, &cfg) == 0)
+        serialising = wrmsr_safe(MSR_DE_CFG, cfg | DE_CFG_LFENCE_SERIALISING) == 0 &&
+                      rdmsr_safe(MSR_DE_CFG, &cfg) == 0 && (cfg & DE_CFG_LFENCE_SERIALISING);
+    if (serialising && !cpu_has(LFENCE_DISPATCH))
+        boot_cpu.words[XEN_X86_FEATURE_LFENCE_DISPATCH / 32] |= 1u << XEN_X86_FEATURE_LFENCE_DISPATCH % 32;
+}
+
 void cpu_init(void)
 {
     u64 efer = rdmsr(MSR_EFER);

@@ -63,6 +63,9 @@ static const struct {
     { F(AVX512_VBMI2), F(AVX512BW) }, { F(AVX512_BITALG), F(AVX512BW) }, { F(AVX512_BF16), F(AVX512BW) },
 };
 
+/* Of a linear address: a guest's page tables have four levels. */
+#define PV_ADDRESS_BITS 48
+
 /* AMD repeats these bits of leaf 1, EDX, in leaf 0x80000001, EDX. */
 #define AMD_COMMON_EDX 0x0183f3ffu
 
@@ -157,13 +160,17 @@ static void read_raw(struct cpu_policy *p)
         rdmsr_safe(MSR_ARCH_CAPABILITIES, &p->arch_capabilities);
 }
 
-/* Raw, less what has been turned off. */
+/* Raw, less what has been turned off, and with what the hypervisor has turned on. */
 static void make_host(struct cpu_policy *p)
 {
     *p = system_policies[POLICY_RAW];
     for (unsigned int i = 0; i < CPU_CAP_WORDS; i++)
         if (i != 16 && i != 17 && i != 18)      /* not kept in boot_cpu */
             *feature_word(p, i) &= boot_cpu.words[i];
+    if (cpu_has(LFENCE_DISPATCH)) {
+        p->ext[0].a = max(p->ext[0].a, 0x80000021u);
+        p->ext[0x21].a |= 1u << F(LFENCE_DISPATCH) % 32;
+    }
 }
 
 static void make_pv(struct cpu_policy *p, bool on_request)
@@ -237,7 +244,7 @@ static void derive_xstate(struct cpu_policy *p, const u32 *words)
 /* Leaves that describe what a guest has no use for, or must not see, read as zero. */
 static void clear_private_leaves(struct cpu_policy *p)
 {
-    static const u8 basic[] = { 3, 5, 8, 9, 0xa, 0xc };
+    static const u8 basic[] = { 3, 5, 6, 8, 9, 0xa, 0xc };
     static const u8 ext[] = { 0xa, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f, 0x20 };
 
     for (unsigned int i = 0; i < ARRAY_SIZE(basic); i++)
@@ -245,7 +252,6 @@ static void clear_private_leaves(struct cpu_policy *p)
     for (unsigned int i = 0; i < ARRAY_SIZE(ext); i++)
         p->ext[ext[i]] = (struct cpuid_leaf){ 0 };
     memset(p->topo, 0, sizeof(p->topo));
-    p->basic[6] = (struct cpuid_leaf){ .a = p->basic[6].a & 4 };        /* ARAT */
     p->ext[7] = (struct cpuid_leaf){ .d = p->ext[7].d };                /* invariant TSC */
 }
 
@@ -265,6 +271,9 @@ void policy_adjust_pv(struct cpu_policy *p)
             clear(words, feature_needs[i].feature);
     set(words, F(HYPERVISOR));
     clear(words, F(OSXSAVE));
+    /* AMD's CPUs have no SYSENTER in long mode. */
+    if (boot_cpu.vendor == VENDOR_AMD)
+        clear(words, F(SEP));
 
     p->basic[0] = (struct cpuid_leaf){
         .a = min(p->basic[0].a, host->basic[0].a), .b = host->basic[0].b, .c = host->basic[0].c, .d = host->basic[0].d,
@@ -279,7 +288,7 @@ void policy_adjust_pv(struct cpu_policy *p)
     set_features(p, words);
     if (boot_cpu.vendor == VENDOR_AMD)
         p->ext[1].d |= words[0] & AMD_COMMON_EDX;
-    p->ext[8] = (struct cpuid_leaf){ .a = host->ext[8].a & 0xffff, .b = words[8] };
+    p->ext[8] = (struct cpuid_leaf){ .a = PV_ADDRESS_BITS << 8 | (host->ext[8].a & 0xff), .b = words[8] };
     p->platform_info = 0;               /* no CPUID faulting is offered */
 }
 

@@ -97,6 +97,7 @@ static void __init init_interrupts_and_time(void)
     apic_init_cpu();
     fpu_init_boot();
     fpu_init_cpu();
+    cpu_init_lfence();
     syscall_init_cpu(0);
     mce_init_cpu();
     time_init();

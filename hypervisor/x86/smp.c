@@ -181,6 +181,7 @@ void __noreturn start_secondary(void)
         halt_this_cpu();
     apic_init_cpu();
     fpu_init_cpu();
+    cpu_init_lfence();
     syscall_init_cpu(cpu);
     mce_init_cpu();
     while (ap_progress() != AP_SYNC)

@@ -28,8 +28,6 @@
 #define MSR_TOP_MEM          0xc001001a
 #define MSR_TOP_MEM2         0xc001001d
 #define MSR_MMIO_CONF_BASE   0xc0010058
-#define MSR_DE_CFG           0xc0011029
-#define  DE_CFG_LFENCE_SERIALISING (1u << 1)
 
 /* A machine-check architecture of two banks, in which nothing ever happens. */
 #define GUEST_MCE_BANKS      2u

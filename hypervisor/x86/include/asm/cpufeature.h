@@ -56,6 +56,12 @@ static inline void cpu_clear_feature(unsigned int feature)
     boot_cpu.words[feature / 32] &= ~(1u << feature % 32);
 }
 
+/*
+ * On each AMD CPU, once faults are caught: makes LFENCE wait for what is before it, if it does not anyway; guests are told
+ * that it does. AMD, "Software Techniques for Managing Speculation on AMD Processors".
+ */
+void cpu_init_lfence(void);
+
 /* Reads CPUID of the boot CPU into boot_cpu. Panics where a feature is missing that nothing works without. */
 void cpu_identify_boot(void);
 /* Sets CR0, CR4, EFER and PAT of this CPU as they stay; all CPUs, early. */

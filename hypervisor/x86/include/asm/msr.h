@@ -54,6 +54,8 @@
 #define MSR_GS_BASE             0xc0000101
 #define MSR_KERNEL_GS_BASE      0xc0000102
 #define MSR_TSC_AUX             0xc0000103
+#define MSR_DE_CFG              0xc0011029      /* AMD */
+#define  DE_CFG_LFENCE_SERIALISING (1u << 1)
 
 /* The page attribute table that guests rely on: WB WT UC- UC WC WP, entries 0 to 5. */
 #define MSR_PAT_VALUE           0x050100070406UL
