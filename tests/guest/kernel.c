@@ -248,7 +248,7 @@ long count_nmis(void)
     return HCALL(callback_op, CALLBACKOP_register, &nmi, 0, 0, 0);
 }
 
-static void init_traps(void)
+void init_traps(void)
 {
     static struct trap_info table[33];
     struct callback_register event = { .type = CALLBACKTYPE_event, .address = (unsigned long)event_entry };
@@ -375,6 +375,25 @@ void *map_shared_info(void)
 }
 
 /* ---- Main ---- */
+
+unsigned long option(const char *word, unsigned long usual)
+{
+    const char *at = (const char *)start_info->cmd_line;
+    unsigned long value = 0;
+
+    for (; *at; at++) {
+        const char *w = word, *p = at;
+
+        while (*w && *w == *p)
+            w++, p++;
+        if (*w)
+            continue;
+        for (; *p >= '0' && *p <= '9'; p++)
+            value = value * 10 + (unsigned long)(*p - '0');
+        return value;
+    }
+    return usual;
+}
 
 void test_main(struct start_info *si)
 {

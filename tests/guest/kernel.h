@@ -104,6 +104,7 @@ struct trap_record {
     struct trap_frame frame;        /* with all registers, cs as it came */
 };
 extern struct trap_record last_trap;
+void init_traps(void);                          /* done before the tests */
 /* Runs fn(a, b); returns the vector of the trap that ended it, or TRAP_NONE. */
 int guarded(void (*fn)(unsigned long, unsigned long), unsigned long a, unsigned long b);
 extern volatile unsigned int event_count, nmi_count;
@@ -131,6 +132,9 @@ int run_user_with_flags(unsigned long rip, uint64_t rflags);
 extern char kernel_stack_end[], user_stack_end[];
 
 /* ---- Memory ---- */
+
+/* The number that follows a word on the kernel's command line, or what is usual. */
+unsigned long option(const char *word, unsigned long usual);
 
 extern struct start_info *start_info;
 extern struct shared_info *shared_info;
