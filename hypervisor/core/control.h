@@ -18,4 +18,10 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 /* core/domctl_vcpu.c: operations on vCPUs; as arch_do_domctl(). */
 long domctl_vcpu(struct xen_domctl *op, struct domain *d, guest_ptr_t u_domctl, bool *copyback);
 
+/* core/power.c: idle states of CPUs, and how deep they may go. */
+long sysctl_pm_statistics(struct xen_sysctl_get_pmstat *u);
+long sysctl_pm_op(struct xen_sysctl_pm_op *u);
+/* core/livepatch.c: none. Errors: -EINVAL, -E2BIG, -EFAULT, -ENOENT no such patch, -EOPNOTSUPP. */
+long sysctl_livepatch(struct xen_sysctl_livepatch_op *u);
+
 #endif

@@ -70,8 +70,11 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 /* The domain asked for or, if there is none, the next: tools go through all that way. */
 static long get_info(struct xen_domctl *op)
 {
-    struct domain *d = domain_next(op->domain);
+    struct domain *d;
 
+    if (op->domain >= DOMID_FIRST_RESERVED)
+        return -EINVAL;
+    d = domain_next(op->domain);
     if (!d)
         return -ESRCH;
     get_domain_info(d, &op->u.getdomaininfo);
@@ -251,12 +254,15 @@ static long domain_op(struct xen_domctl *op, struct domain *d, guest_ptr_t u_dom
         return vnuma_set(d, &op->u.vnuma);
     case XEN_DOMCTL_assign_device:
     case XEN_DOMCTL_deassign_device:
+    case XEN_DOMCTL_test_assign_device:
     case XEN_DOMCTL_get_device_group:
+    case XEN_DOMCTL_set_access_required:
+        return -EOPNOTSUPP;
     case XEN_DOMCTL_vm_event_op:
     case XEN_DOMCTL_mem_sharing_op:
-    case XEN_DOMCTL_set_access_required:
+        return -ENOSYS;
     case XEN_DOMCTL_vmtrace_op:
-        return -EOPNOTSUPP;
+        return -EINVAL;                 /* of guests that the processor virtualizes */
     default:
         return arch_do_domctl(op, d, u_domctl, copyback);
     }
@@ -274,9 +280,10 @@ static long locked_domctl(struct xen_domctl *op, guest_ptr_t u_domctl, bool *cop
     case XEN_DOMCTL_getdomaininfo:
         *copyback = true;
         return get_info(op);
-    case XEN_DOMCTL_test_assign_device:
-        return -EOPNOTSUPP;
     }
+    /* Whether any domain could have the device. */
+    if (op->cmd == XEN_DOMCTL_test_assign_device && op->domain == DOMID_INVALID)
+        return -EOPNOTSUPP;
     d = get_domain_by_id(op->domain);
     if (!d)
         return -ESRCH;

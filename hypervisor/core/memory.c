@@ -263,14 +263,14 @@ static long acquire_resource(unsigned long start, guest_ptr_t arg)
         return -ESRCH;
     if (d == current->domain || !is_priv_for(current->domain, d))
         rc = -EPERM;
+    else if (!u.frame_list.p && u.nr_frames)
+        rc = -EINVAL;
     else if (u.type != XENMEM_resource_grant_table)
         rc = -EOPNOTSUPP;
     else if (u.id > XENMEM_resource_grant_table_id_status)
         rc = -EINVAL;
     else if (u.frame_list.p)
         rc = acquire_frames(d, &u, start, arg);
-    else if (u.nr_frames)
-        rc = -EINVAL;
     else {
         u.nr_frames = d->grant_table->max_frames;
         rc = copy_field_to_guest(guest, &u, nr_frames);
@@ -292,8 +292,8 @@ static long reserved_device_memory(guest_ptr_t arg)
     return copy_field_to_guest((struct xen_reserved_device_memory_map *)arg, &u, nr_entries);
 }
 
-/* Only guests whose frames are translated have a map to change. Each of the arguments begins with the domain. */
-static long refuse_physmap(guest_ptr_t arg)
+/* Only guests whose frames are translated have a map to change, or pages that come on demand. */
+long refuse_translated(guest_ptr_t arg, int error)
 {
     struct domain *d;
     domid_t domid;
@@ -305,7 +305,7 @@ static long refuse_physmap(guest_ptr_t arg)
     if (!d)
         return rc;
     put_domain(d);
-    return -EACCES;
+    return error;
 }
 
 long do_memory_op(unsigned long cmd, guest_ptr_t arg)
@@ -342,7 +342,7 @@ long do_memory_op(unsigned long cmd, guest_ptr_t arg)
     case XENMEM_add_to_physmap:
     case XENMEM_add_to_physmap_batch:
     case XENMEM_remove_from_physmap:
-        return refuse_physmap(arg);
+        return refuse_translated(arg, -EACCES);
     default:
         return arch_memory_op(cmd, arg);
     }

@@ -312,7 +312,7 @@ void idle_loop(void)
         if (heap_scrub_some())
             continue;
         local_irq_disable();
-        if (softirq_pending(cpu))
+        if (softirq_pending(cpu) || !cpu_may_wait())
             local_irq_enable();
         else
             arch_cpu_idle();

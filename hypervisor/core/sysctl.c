@@ -17,6 +17,7 @@
 #define MAX_KEYS      32
 #define NODE_DISTANCE 10        /* of a node to itself, as ACPI's SLIT has it */
 #define MAX_DEVICES   4096
+#define MAX_QUERY     4096      /* pages asked about at once */
 
 /* ---- Domains ---- */
 
@@ -139,12 +140,39 @@ static long avail_heap(struct xen_sysctl_availheap *u)
 {
     unsigned long pages;
 
+    u->avail_bytes = 0;
     if (u->node > 0)
-        return -EINVAL;
+        return 0;                       /* a node that is not there has none */
     pages = heap_free_pages_below(u->max_bitwidth);
     if (u->min_bitwidth)
         pages -= min(pages, heap_free_pages_below(u->min_bitwidth));
     u->avail_bytes = (uint64_t)pages << PAGE_SHIFT;
+    return 0;
+}
+
+/*
+ * Whether pages are in use as memory at all. They all are, or were broken from the start: none can be taken out of use
+ * or back while the machine runs.
+ */
+static long page_offline(const struct xen_sysctl_page_offline_op *u)
+{
+    uint32_t status = 0;
+
+    if (u->end < u->start)
+        return -EINVAL;
+    if (copy_from_guest(&status, u->status.p, 1))
+        return -EFAULT;
+    for (uint64_t frame = u->start; frame <= u->end; frame++) {
+        if (u->cmd == sysctl_page_offline || u->cmd == sysctl_page_online)
+            return -EOPNOTSUPP;
+        if (u->cmd != sysctl_query_page_offline || !mfn_valid(_mfn(frame)))
+            return -EINVAL;
+        if (frame - u->start >= MAX_QUERY)
+            return -E2BIG;
+        status = PG_OFFLINE_STATUS_ONLINE;
+        if (copy_to_guest_offset(u->status.p, frame - u->start, &status, 1))
+            return -EFAULT;
+    }
     return 0;
 }
 
@@ -193,15 +221,20 @@ static long locked_sysctl(struct xen_sysctl *op, guest_ptr_t u_sysctl, bool *cop
     case XEN_SYSCTL_scheduler_op:
         return sched_adjust_global(&op->u.scheduler_op);
     case XEN_SYSCTL_get_pmstat:
+        return sysctl_pm_statistics(&op->u.get_pmstat);
     case XEN_SYSCTL_pm_op:
-        return -ENODEV;         /* processor power states are left to the firmware */
-    case XEN_SYSCTL_tbuf_op:
-    case XEN_SYSCTL_page_offline_op:
-    case XEN_SYSCTL_coverage_op:
+        return sysctl_pm_op(&op->u.pm_op);
     case XEN_SYSCTL_livepatch_op:
-    case XEN_SYSCTL_psr_cmt_op:
-    case XEN_SYSCTL_psr_alloc:
+        return sysctl_livepatch(&op->u.livepatch);
+    case XEN_SYSCTL_page_offline_op:
+        return page_offline(&op->u.page_offline);
+    case XEN_SYSCTL_tbuf_op:
+    case XEN_SYSCTL_coverage_op:
         return -EOPNOTSUPP;
+    case XEN_SYSCTL_psr_cmt_op:
+        return -ENODEV;         /* no monitoring of caches */
+    case XEN_SYSCTL_psr_alloc:
+        return op->u.psr_alloc.cmd <= XEN_SYSCTL_PSR_get_mba_info ? -ENODEV : -EOPNOTSUPP;
     case XEN_SYSCTL_perfc_op:
     case XEN_SYSCTL_lockprof_op:
         return -ENOSYS;

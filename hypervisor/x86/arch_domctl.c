@@ -137,8 +137,11 @@ static long send_trigger(struct domain *d, const struct xen_domctl_sendtrigger *
 
     if (!v)
         return -ESRCH;
+    /* A PV guest has no buttons, and INIT is sent to none. */
+    if (op->trigger == XEN_DOMCTL_SENDTRIGGER_POWER || op->trigger == XEN_DOMCTL_SENDTRIGGER_SLEEP)
+        return -EINVAL;
     if (op->trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
-        return -ENOSYS;                 /* buttons and INIT: a PV guest has neither */
+        return -ENOSYS;
     pv_send_nmi(v);
     return 0;
 }
@@ -223,11 +226,28 @@ long arch_do_domctl(struct xen_domctl *op, struct domain *d, guest_ptr_t u_domct
         domain_unpause(d);
         *copyback = true;
         return rc;
+    case XEN_DOMCTL_monitor_op:
+        if (op->u.monitor_op.op != XEN_DOMCTL_MONITOR_OP_GET_CAPABILITIES)
+            return -EOPNOTSUPP;
+        op->u.monitor_op.event = 0;
+        *copyback = true;
+        return 0;
+    case XEN_DOMCTL_psr_cmt_op:
+        return -ENODEV;                 /* no monitoring of caches */
+    case XEN_DOMCTL_psr_alloc:
+        return op->u.psr_alloc.cmd <= XEN_DOMCTL_PSR_GET_MBA_THRTL ? -ENODEV : -EOPNOTSUPP;
     case XEN_DOMCTL_gethvmcontext:
     case XEN_DOMCTL_sethvmcontext:
     case XEN_DOMCTL_gethvmcontext_partial:
+    case XEN_DOMCTL_debug_op:
+    case XEN_DOMCTL_bind_pt_irq:
+    case XEN_DOMCTL_unbind_pt_irq:
+    case XEN_DOMCTL_set_broken_page_p2m:
         return -EINVAL;                 /* not a PV guest's */
     case XEN_DOMCTL_memory_mapping:
+        if (op->u.memory_mapping.first_mfn + op->u.memory_mapping.nr_mfns - 1 < op->u.memory_mapping.first_mfn)
+            return -EINVAL;
+        return -EOPNOTSUPP;             /* of guests with translated memory */
     case XEN_DOMCTL_ioport_mapping:
     case XEN_DOMCTL_get_paging_mempool_size:
     case XEN_DOMCTL_set_paging_mempool_size:
@@ -247,6 +267,23 @@ static void physinfo(struct xen_sysctl_physinfo *info)
         info->hw_cap[i] = boot_cpu.words[i];
 }
 
+/* CPUs stay as they came up. CPU 0 is never to go, and some may not have come. */
+static long cpu_hotplug(const struct xen_sysctl_cpu_hotplug *op)
+{
+    bool online = op->cpu < NR_CPUS && cpumask_test_cpu(op->cpu, &cpu_online_map);
+
+    switch (op->op) {
+    case XEN_SYSCTL_CPU_HOTPLUG_ONLINE:
+        if (op->cpu >= NR_CPUS || !cpumask_test_cpu(op->cpu, &cpu_present_map))
+            return -EINVAL;
+        return online ? -EEXIST : -EOPNOTSUPP;
+    case XEN_SYSCTL_CPU_HOTPLUG_OFFLINE:
+        return !online || op->cpu == 0 ? -EINVAL : -EOPNOTSUPP;
+    default:
+        return -EOPNOTSUPP;             /* all second threads at once */
+    }
+}
+
 long arch_do_sysctl(struct xen_sysctl *op, guest_ptr_t u_sysctl, bool *copyback)
 {
     (void)u_sysctl;
@@ -256,7 +293,7 @@ long arch_do_sysctl(struct xen_sysctl *op, guest_ptr_t u_sysctl, bool *copyback)
         *copyback = true;
         return 0;
     case XEN_SYSCTL_cpu_hotplug:
-        return -EOPNOTSUPP;
+        return cpu_hotplug(&op->u.cpu_hotplug);
     case XEN_SYSCTL_get_cpu_levelling_caps:
         op->u.cpu_levelling_caps.caps = 0;
         *copyback = true;

@@ -208,7 +208,9 @@ long arch_memory_op(unsigned long cmd, guest_ptr_t arg)
         return machphys_mfn_list(arg);
     case XENMEM_get_pod_target:
     case XENMEM_set_pod_target:
-        return -EOPNOTSUPP;
+        return refuse_translated(arg, -EINVAL);
+    case XENMEM_machphys_compat_mfn_list:
+        return -EOPNOTSUPP;             /* of 32-bit guests */
     case XENMEM_get_sharing_freed_pages:
     case XENMEM_get_sharing_shared_pages:
         return 0;                       /* no pages are shared */

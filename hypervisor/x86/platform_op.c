@@ -12,6 +12,7 @@
 #include <asm/efi.h>
 #include <asm/machine.h>
 #include <asm/smp.h>
+#include <asm/symbols.h>
 #include <xen/platform.h>
 
 static unsigned int highest_present_cpu(void)
@@ -56,9 +57,21 @@ static long firmware_info(struct xenpf_firmware_info *info)
     }
 }
 
+static bool is_acpi_id(uint32_t id)
+{
+    unsigned int cpu;
+
+    for_each_cpu(cpu, &cpu_present_map)
+        if (cpu_to_acpiid[cpu] == id)
+            return true;
+    return false;
+}
+
 /* Processor power states are not managed here; what dom0 tells ACPI of its own ability stays as it is. */
 static long processor_pminfo(const struct xenpf_set_processor_pminfo *info)
 {
+    if (info->type != XEN_PM_PDC && !is_acpi_id(info->id))
+        return -EINVAL;
     switch (info->type) {
     case XEN_PM_PDC:
         return info->u.pdc.p ? 0 : -EINVAL;
@@ -108,6 +121,41 @@ static long cpu_set_online(unsigned int cpu, bool online)
     if (!cpu_is_present(cpu))
         return -EINVAL;
     return cpumask_test_cpu(cpu, &cpu_online_map) == online ? 0 : -EOPNOTSUPP;
+}
+
+/* Nor can CPUs or memory be added: what is there, or is nonsense, is refused by its name. */
+static long cpu_hotadd(const struct xenpf_cpu_hotadd *op)
+{
+    unsigned int cpu;
+
+    for_each_cpu(cpu, &cpu_present_map)
+        if (cpu_to_apicid[cpu] == op->apic_id)
+            return cpu_to_acpiid[cpu] == op->acpi_id ? -EEXIST : -EINVAL;
+    return op->apic_id == BAD_APICID ? -EINVAL : -EOPNOTSUPP;
+}
+
+static long mem_hotadd(const struct xenpf_mem_hotadd *op)
+{
+    return op->spfn >= op->epfn ? -EINVAL : -EOPNOTSUPP;
+}
+
+/* Symbols of the hypervisor, one by one; symnum says which, and then which is next. */
+static long get_symbol(struct xenpf_symdata *op)
+{
+    unsigned long address;
+    uint32_t length, nr;
+    const char *name = symbol_by_number(op->symnum, &address, &nr);
+
+    if (!name)
+        return op->symnum > nr ? -ERANGE : 0;   /* symnum stays: that was the last one */
+    length = (uint32_t)strlen(name) + 1;
+    if (copy_to_guest(op->name.p, name, min(length, op->namelen)))
+        return -EFAULT;
+    op->namelen = length;
+    op->symnum++;
+    op->type = 't';
+    op->address = address;
+    return 0;
 }
 
 static long platform_quirk(uint32_t quirk)
@@ -161,13 +209,19 @@ static long dispatch(struct xen_platform_op *op)
     case XENPF_core_parking:
         return core_parking(&op->u.core_parking);
     case XENPF_add_memtype:
+        return platform_add_memtype(&op->u.add_memtype);
     case XENPF_del_memtype:
+        return platform_del_memtype(&op->u.del_memtype);
     case XENPF_read_memtype:
+        return platform_read_memtype(&op->u.read_memtype);
     case XENPF_microcode_update:
+        return -EINVAL;         /* no blob is known to be good: microcode is left to the firmware */
     case XENPF_cpu_hotadd:
+        return cpu_hotadd(&op->u.cpu_add);
     case XENPF_mem_hotadd:
-    case XENPF_resource_op:
-        return -EOPNOTSUPP;
+        return mem_hotadd(&op->u.mem_add);
+    case XENPF_get_symbol:
+        return get_symbol(&op->u.symdata);
     default:
         return -ENOSYS;
     }
@@ -184,6 +238,9 @@ long do_platform_op(guest_ptr_t u_op)
         return -EFAULT;
     if (op.interface_version != XENPF_INTERFACE_VERSION)
         return -EACCES;
+    /* Its result is a count, and the argument stays as it is. */
+    if (op.cmd == XENPF_resource_op)
+        return platform_resource_op(&op.u.resource_op);
     rc = dispatch(&op);
     if (rc == 0 && copy_to_guest((void *)u_op, &op, sizeof(op)))
         return -EFAULT;

@@ -51,6 +51,15 @@ const char *symbol_lookup(unsigned long addr, unsigned long *offset, unsigned lo
     return symbol_text + symbol_name[low];
 }
 
+const char *symbol_by_number(u32 n, unsigned long *address, u32 *nr)
+{
+    *nr = symbol_count;
+    if (n >= symbol_count)
+        return NULL;
+    *address = HV_VIRT_START + symbol_address[n];
+    return symbol_text + symbol_name[n];
+}
+
 static void print_address(unsigned long addr)
 {
     unsigned long offset, size;

@@ -417,3 +417,21 @@ void test_main(struct start_info *si)
     print("TEST-SUMMARY %u passed, %u failed\n", nr_tests - failures, failures);
     stop(failures ? 1 : 0);
 }
+
+/* ---- Time ---- */
+
+uint64_t system_time(void)
+{
+    const volatile struct vcpu_time_info *t = &shared_info->vcpu_info[0].time;
+    uint64_t now, delta;
+    uint32_t version, low, high;
+
+    do {
+        version = t->version;
+        asm volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
+        delta = ((uint64_t)high << 32 | low) - t->tsc_timestamp;
+        delta = t->tsc_shift < 0 ? delta >> -t->tsc_shift : delta << t->tsc_shift;
+        now = t->system_time + (uint64_t)((unsigned __int128)delta * t->tsc_to_system_mul >> 32);
+    } while ((version & 1) || version != t->version);
+    return now;
+}

@@ -69,6 +69,9 @@ void fail(const char *file, int line, const char *fmt, ...) __attribute__((forma
 
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Nanoseconds since the machine started, by the record of vCPU 0. */
+uint64_t system_time(void);
+
 /*
  * The tests run on Xen 4.17 as well. Where Domus is stricter or better on purpose, check_eq() gets what this chooses;
  * the line above it says why.

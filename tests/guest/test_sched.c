@@ -4,22 +4,6 @@
 
 #define NS_PER_MS 1000000UL
 
-static uint64_t system_time(void)
-{
-    const volatile struct vcpu_time_info *t = &shared_info->vcpu_info[0].time;
-    uint64_t now, delta;
-    uint32_t version, low, high;
-
-    do {
-        version = t->version;
-        asm volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-        delta = ((uint64_t)high << 32 | low) - t->tsc_timestamp;
-        delta = t->tsc_shift < 0 ? delta >> -t->tsc_shift : delta << t->tsc_shift;
-        now = t->system_time + (uint64_t)((unsigned __int128)delta * t->tsc_to_system_mul >> 32);
-    } while ((version & 1) || version != t->version);
-    return now;
-}
-
 static unsigned int bind(unsigned int cmd, unsigned int virq, unsigned int vcpu)
 {
     struct evtchn_bind_virq v = { .virq = virq, .vcpu = vcpu };

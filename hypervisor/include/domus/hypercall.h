@@ -69,6 +69,8 @@ int arch_multicall_call(struct multicall_entry *call);
 
 /* Arch parts of core families; return -ENOSYS for what they don't know. */
 long arch_memory_op(unsigned long cmd, guest_ptr_t arg);            /* x86/arch_memory_op.c */
+/* memory_op on what only guests with translated frames have: error, or -EFAULT, -ESRCH, -EPERM. core/memory.c. */
+long refuse_translated(guest_ptr_t arg, int error);
 struct xen_domctl;
 struct xen_sysctl;
 long arch_do_domctl(struct xen_domctl *op, struct domain *d, guest_ptr_t u_domctl, bool *copyback);

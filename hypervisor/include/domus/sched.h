@@ -93,6 +93,8 @@ const cpumask_t *cpupool_domain_cpus(const struct domain *d);
 
 /* Idle time of a CPU since boot, nanoseconds. */
 uint64_t cpu_idle_time(unsigned int cpu);
+/* Whether this CPU, which has nothing to do, may wait for an interrupt; counts that it does. core/power.c. */
+bool cpu_may_wait(void);
 
 /* The guest's timers (VCPUOP_*, set_timer_op, poll). */
 void vcpu_timers_init(struct vcpu *v);

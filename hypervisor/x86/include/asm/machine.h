@@ -6,9 +6,9 @@
 #define ASM_MACHINE_H
 
 #include <domus/types.h>
+#include <xen/platform.h>
 
 struct cpu_user_regs;
-struct xenpf_enter_acpi_sleep;
 
 /*
  * End of everything: any CPU, any context; none of them returns. machine_crash restarts, after
@@ -23,6 +23,16 @@ void machine_power_off(void) __attribute__((noreturn));
  * for values that are none, -EOPNOTSUPP for other states. On success it does not return.
  */
 int acpi_enter_sleep(const struct xenpf_enter_acpi_sleep *sleep);
+
+/*
+ * XENPF_resource_op: registers of a CPU, read or written. Returns how many entries were served; the next one then tells
+ * why it was not. Errors: -EINVAL too many, -ENODEV no such CPU, -EFAULT. x86/resource_op.c.
+ */
+long platform_resource_op(const xenpf_resource_op_t *op);
+/* Memory types of ranges. Errors: -EINVAL no such register or range, or one of another type is there; -ENOSPC. x86/mtrr.c. */
+long platform_add_memtype(struct xenpf_add_memtype *op);
+long platform_del_memtype(const struct xenpf_del_memtype *op);
+long platform_read_memtype(struct xenpf_read_memtype *op);
 
 /* Serial lines, as com1= and com2= say: output works from then on. */
 void serial_init(void);

@@ -17,6 +17,9 @@
 #define MSR_PLATFORM_INFO       0xce
 #define MSR_MTRRCAP             0xfe
 #define MSR_ARCH_CAPABILITIES   0x10a
+#define MSR_TSX_FORCE_ABORT     0x10f
+#define MSR_TSX_CTRL            0x122
+#define MSR_MCU_OPT_CTRL        0x123
 #define MSR_MISC_FEATURES_ENABLES 0x140
 #define MSR_SYSENTER_CS         0x174
 #define MSR_SYSENTER_ESP        0x175
@@ -38,6 +41,8 @@
 #define MSR_MC0_MISC            0x403
 #define MSR_TSC_DEADLINE        0x6e0
 #define MSR_X2APIC_BASE         0x800
+#define MSR_CMT_EVENT_SELECT    0xc8d
+#define MSR_CMT_COUNTER         0xc8e
 #define MSR_XSS                 0xda0
 #define MSR_EFER                0xc0000080
 #define  EFER_SCE               0x1

@@ -10,6 +10,8 @@ struct vcpu;
 
 /* Name of the function that addr lies in, offset in and size of it; NULL if it is no code of ours. */
 const char *symbol_lookup(unsigned long addr, unsigned long *offset, unsigned long *size);
+/* Name and address of symbol n, by ascending address; NULL if there are not so many: *nr tells how many. */
+const char *symbol_by_number(u32 n, unsigned long *address, u32 *nr);
 bool is_hypervisor_text(unsigned long addr);
 
 /* Prints registers; for a trap inside the hypervisor also control registers and the stack. */
