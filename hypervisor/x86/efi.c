@@ -45,11 +45,6 @@ struct efi_config_table {
     u64 address;
 };
 
-struct efi_region {
-    u64 start, pages, attributes;
-    u32 type;
-};
-
 static const struct efi_guid acpi_2_0 = { 0x8868e871, 0xe4f1, 0x11d3, { 0xbc, 0x22, 0, 0x80, 0xc7, 0x3c, 0x88, 0x81 } };
 static const struct efi_guid acpi_1_0 = { 0xeb9d2d30, 0x2d88, 0x11d3, { 0x9a, 0x16, 0, 0x90, 0x27, 0x3f, 0xc1, 0x4d } };
 
@@ -109,8 +104,10 @@ void __init efi_init(void)
     firmware_revision = table.firmware_revision;
     if (read_at(table.vendor, vendor, sizeof(vendor)))
         vendor[ARRAY_SIZE(vendor) - 1] = 0;
-    if (read_at(table.runtime_services, &runtime, sizeof(runtime)))
+    if (read_at(table.runtime_services, &runtime, sizeof(runtime))) {
         runtime_version = runtime.revision;
+        efi_runtime_init(table.runtime_services, region, nr_regions);
+    }
     if (table.nr_tables <= EFI_MAX_TABLES) {
         tables = table.tables;
         nr_tables = (u32)table.nr_tables;

@@ -194,6 +194,8 @@ static long dispatch(struct xen_platform_op *op)
         return platform_quirk(op->u.platform_quirk.quirk_id);
     case XENPF_firmware_info:
         return firmware_info(&op->u.firmware_info);
+    case XENPF_efi_runtime_call:
+        return efi_runtime_call(&op->u.efi_runtime_call);
     case XENPF_enter_acpi_sleep:
         return acpi_enter_sleep(&op->u.enter_acpi_sleep);
     case XENPF_set_processor_pminfo:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What dom0 learns of UEFI firmware (platform_op). A machine that a BIOS started has none; on one that UEFI started, by
- * GRUB, the tests of whole machines run this kernel.
+ * What dom0 learns of UEFI firmware, and what it can ask it to do (platform_op). A machine that a BIOS started has none;
+ * on one that UEFI started, by GRUB, the tests of whole machines run this kernel.
  */
 #include "kernel.h"
 
@@ -107,5 +107,149 @@ static void name_of_the_vendor(void)
     check_eq(vendor((void *)~0UL, 100), -XEN_EFAULT);
 }
 
+/* ---- Runtime services ---- */
+
+static struct xenpf_efi_runtime_call *const call = &op.u.efi_runtime_call;
+static const struct xenpf_efi_guid global = { 0x8be4df61, 0x93ca, 0x11d2,
+                                              { 0xaa, 0x0d, 0, 0xe0, 0x98, 0x03, 0x2b, 0x8c } };
+static const struct xenpf_efi_guid own = { 0x1f2e3d4c, 0x0102, 0x0304, { 1, 2, 3, 4, 5, 6, 7, 8 } };
+static uint16_t own_name[] = { 'D', 'o', 'm', 'u', 's', 'T', 'e', 's', 't', 0 };
+static uint16_t a_name[512];
+static char value[4096];
+
+#define EFI_ERROR(n)         (0x8000000000000000UL | (n))
+#define EFI_BUFFER_TOO_SMALL EFI_ERROR(5)
+#define EFI_NOT_FOUND        EFI_ERROR(14)
+
+static long runtime(unsigned int function, unsigned int misc)
+{
+    op.cmd = XENPF_efi_runtime_call;
+    op.interface_version = XENPF_INTERFACE_VERSION;
+    call->function = function;
+    call->misc = misc;
+    call->status = 0x55;
+    return HCALL(platform_op, &op, 0, 0, 0, 0);
+}
+
+static void a_bios_has_no_services(void)
+{
+    if (by_uefi())
+        return;
+    for (unsigned int function = 0; function < 13; function++)
+        check_eq(runtime(function, 0), -XEN_ENOSYS);
+}
+
+static void clock(void)
+{
+    const struct xenpf_efi_time *time = &call->u.get_time.time;
+
+    if (!by_uefi())
+        return;
+    check_eq(runtime(XEN_EFI_get_time, 0), 0);
+    check_eq(call->status, 0);
+    check(time->year >= 2020 && time->year < 2200 && time->month >= 1 && time->month <= 12);
+    check(time->day >= 1 && time->hour < 24);
+    check_eq(runtime(XEN_EFI_get_time, 8), -XEN_EINVAL);
+    check_eq(runtime(XEN_EFI_get_wakeup_time, 0), 0);
+    check_eq(runtime(XEN_EFI_set_wakeup_time, 8), -XEN_EINVAL);
+    check_eq(runtime(XEN_EFI_set_time, 1), -XEN_EINVAL);
+    call->u.set_time = (struct xenpf_efi_time){ .year = 1, .month = 77 };
+    check_eq(runtime(XEN_EFI_set_time, 0), 0);
+    check(call->status != 0);
+    check_eq(runtime(XEN_EFI_get_next_high_monotonic_count, 0), 0);
+    check_eq(runtime(XEN_EFI_query_capsule_capabilities, 0), -XEN_ENOSYS);
+    check_eq(runtime(99, 0), -XEN_ENOSYS);
+}
+
+static long variable(unsigned int function, unsigned int misc, void *name, void *data, unsigned long size)
+{
+    call->u.get_variable.vendor_guid = own;
+    call->u.get_variable.size = size;
+    set_xen_guest_handle(call->u.get_variable.name, name);
+    set_xen_guest_handle(call->u.get_variable.data, data);
+    return runtime(function, misc);
+}
+
+#define VOLATILE (XEN_EFI_VARIABLE_BOOTSERVICE_ACCESS | XEN_EFI_VARIABLE_RUNTIME_ACCESS)
+
+static void a_variable(void)
+{
+    char text[] = "what was written";
+
+    if (!by_uefi())
+        return;
+    check_eq(variable(XEN_EFI_get_variable, 0, own_name, value, sizeof(value)), 0);
+    check_eq(call->status, EFI_NOT_FOUND);
+    check_eq(variable(XEN_EFI_set_variable, VOLATILE | XEN_EFI_VARIABLE_NON_VOLATILE, own_name, text, sizeof(text)), 0);
+    check_eq(call->status, 0);
+    check_eq(variable(XEN_EFI_get_variable, 0, own_name, value, 3), 0);
+    check_eq(call->status, EFI_BUFFER_TOO_SMALL);
+    check_eq(call->u.get_variable.size, sizeof(text));
+    check_eq(variable(XEN_EFI_get_variable, 0, own_name, value, sizeof(value)), 0);
+    check_eq(call->status, 0);
+    check_eq(call->u.get_variable.size, sizeof(text));
+    check_eq(call->misc, VOLATILE | XEN_EFI_VARIABLE_NON_VOLATILE);
+    check_eq(memcmp(value, text, sizeof(text)), 0);
+    check_eq(variable(XEN_EFI_get_variable, 0, own_name, value, 1UL << 60), 0);
+    check_eq(call->u.get_variable.size, sizeof(text));
+    /* Nothing left of it: it is gone. */
+    check_eq(variable(XEN_EFI_set_variable, VOLATILE | XEN_EFI_VARIABLE_NON_VOLATILE, own_name, text, 0), 0);
+    check_eq(call->status, 0);
+    check_eq(variable(XEN_EFI_get_variable, 0, own_name, value, sizeof(value)), 0);
+    check_eq(call->status, EFI_NOT_FOUND);
+}
+
+static void bad_variables(void)
+{
+    static uint16_t endless[600];
+
+    if (!by_uefi())
+        return;
+    for (unsigned int i = 0; i < ARRAY_SIZE(endless); i++)
+        endless[i] = 'a';
+    for (unsigned int f = XEN_EFI_get_variable; f <= XEN_EFI_set_variable; f++) {
+        check_eq(variable(f, f == XEN_EFI_get_variable ? 0 : VOLATILE, endless, value, 16), -XEN_EINVAL);
+        check_eq(variable(f, f == XEN_EFI_get_variable ? 0 : VOLATILE, (void *)UNMAPPED, value, 16), -XEN_EFAULT);
+        check_eq(variable(f, f == XEN_EFI_get_variable ? 0 : VOLATILE, (void *)HV_SECRET, value, 16), -XEN_EFAULT);
+    }
+    check_eq(variable(XEN_EFI_get_variable, 1, own_name, value, 16), -XEN_EINVAL);
+    check_eq(variable(XEN_EFI_set_variable, VOLATILE, own_name, (void *)UNMAPPED, 16), -XEN_EFAULT);
+    check_eq(variable(XEN_EFI_set_variable, VOLATILE, own_name, (void *)HV_SECRET, 16), -XEN_EFAULT);
+    check_eq(variable(XEN_EFI_set_variable, VOLATILE, own_name, value, 1UL << 20), -XEN_EINVAL);
+    check_eq(variable(XEN_EFI_set_variable, VOLATILE, own_name, value, ~0UL), -XEN_EINVAL);
+}
+
+static long next_name(unsigned long size)
+{
+    call->u.get_next_variable_name.size = size;
+    set_xen_guest_handle(call->u.get_next_variable_name.name, a_name);
+    return runtime(XEN_EFI_get_next_variable_name, 0);
+}
+
+static void all_variables(void)
+{
+    unsigned int nr = 0, globals = 0;
+
+    if (!by_uefi())
+        return;
+    memset(a_name, 0, sizeof(a_name));
+    call->u.get_next_variable_name.vendor_guid = (struct xenpf_efi_guid){ 0 };
+    while (next_name(sizeof(a_name)) == 0 && call->status == 0 && nr < 1000) {
+        nr++;
+        globals += memcmp(&call->u.get_next_variable_name.vendor_guid, &global, sizeof(global)) == 0;
+    }
+    check_eq(call->status, EFI_NOT_FOUND);
+    check(nr > 5 && globals > 2);
+    a_name[0] = 0;
+    check_eq(next_name(2), 0);
+    check_eq(call->status, EFI_BUFFER_TOO_SMALL);
+    call->u.query_variable_info.attr = VOLATILE | XEN_EFI_VARIABLE_NON_VOLATILE;
+    check_eq(runtime(XEN_EFI_query_variable_info, 0), 0);
+    check(call->status != 0 || call->u.query_variable_info.max_store_size > 0);
+    check_eq(runtime(XEN_EFI_query_variable_info, 8), -XEN_EINVAL);
+}
+
 TESTS({ "a BIOS has none of it", a_bios_has_none }, { "versions", versions },
-      { "tables and memory", tables_and_memory }, { "name of the vendor", name_of_the_vendor });
+      { "tables and memory", tables_and_memory }, { "name of the vendor", name_of_the_vendor },
+      { "a BIOS has no services", a_bios_has_no_services }, { "clock", clock }, { "a variable", a_variable },
+      { "bad variables", bad_variables }, { "all variables", all_variables });

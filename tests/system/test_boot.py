@@ -96,10 +96,21 @@ FINDS_FIRMWARE_TABLES = """
 """
 
 
+# What a boot loader's installation in dom0 needs.
+WRITES_VARIABLES = """
+modprobe efivarfs
+mount -t efivarfs none /sys/firmware/efi/efivars || fail "no variables of the firmware"
+ls /sys/firmware/efi/efivars | grep -q '^BootOrder-' || fail "no order of booting: $(ls /sys/firmware/efi/efivars)"
+name=/sys/firmware/efi/efivars/Domus-1f2e3d4c-0102-0304-0102-030405060708
+printf '\\007\\000\\000\\000text' > $name || fail "no variable can be made"
+grep -q text $name || fail "the variable is not what was written"
+"""
+
+
 @pytest.mark.parametrize("firmware", FIRMWARE)
 def test_grub_boots_an_iso(firmware):
     with tempfile.TemporaryDirectory() as tmp:
-        dom0 = initramfs(FINDS_FIRMWARE_TABLES, tmp)
+        dom0 = initramfs(FINDS_FIRMWARE_TABLES + (WRITES_VARIABLES if firmware == "uefi" else ""), tmp)
         result = boot_iso(firmware, "768M", [(IMAGES / "vmlinuz", "console=hvc0 loglevel=4 script"), (dom0, "")])
     assert result.has("UEFI: version") == (firmware == "uefi"), result.console
     check(result)
