@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What dom0 learns of UEFI firmware, and what it can ask it to do (platform_op). A machine that a BIOS started has none;
- * on one that UEFI started, by GRUB, the tests of whole machines run this kernel.
+ * What dom0 learns of UEFI firmware, and what it can ask it to do (platform_op). A machine that a BIOS started has
+ * none; on one that UEFI started, by GRUB, the tests of whole machines run this kernel.
  */
 #include "kernel.h"
 
