@@ -229,21 +229,6 @@ static void second_main(void)
         continue;
 }
 
-static void start_second(void)
-{
-    static struct vcpu_guest_context c = { .flags = VGCF_IN_KERNEL };
-
-    c.user_regs.rip = (unsigned long)second_main;
-    c.user_regs.rsp = (unsigned long)second_stack + sizeof(second_stack) - 8;
-    c.user_regs.cs = FLAT_KERNEL_CS;
-    c.user_regs.ss = FLAT_KERNEL_SS;
-    c.kernel_sp = (unsigned long)second_stack + sizeof(second_stack);
-    c.kernel_ss = FLAT_KERNEL_SS;
-    c.ctrlreg[3] = mfn_of((void *)start_info->pt_base) << PAGE_SHIFT;
-    check_eq(HCALL(vcpu_op, VCPUOP_initialise, 1, &c, 0, 0), 0);
-    check_eq(HCALL(vcpu_op, VCPUOP_up, 1, 0, 0, 0), 0);
-}
-
 /* ---- The books ---- */
 
 static long reservation(void)
@@ -299,7 +284,7 @@ static void two_vcpus(void)
         frame[i] = mfn_of(page[i]);
     }
     second = (struct walker){ .random = ~first.random, .steps = first.steps };
-    start_second();
+    start_vcpu(1, second_main, second_stack + sizeof(second_stack));
     walk(&first);
     while (!second_is_done || HCALL(vcpu_op, VCPUOP_is_up, 1, 0, 0, 0))
         HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);

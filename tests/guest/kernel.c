@@ -271,6 +271,31 @@ void init_traps(void)
     HCALL(stack_switch, FLAT_KERNEL_SS, kernel_stack_end, 0, 0, 0);
 }
 
+/* ---- Other vCPUs ---- */
+
+void vcpu_context(struct vcpu_guest_context *c, void (*main)(void), void *stack_end)
+{
+    memset(c, 0, sizeof(*c));
+    c->flags = VGCF_IN_KERNEL;
+    c->user_regs.rip = (unsigned long)main;
+    c->user_regs.rsp = (unsigned long)stack_end - 8;
+    c->user_regs.cs = FLAT_KERNEL_CS;
+    c->user_regs.ss = FLAT_KERNEL_SS;
+    c->user_regs.rflags = 0x202;
+    c->kernel_sp = (unsigned long)stack_end;
+    c->kernel_ss = FLAT_KERNEL_SS;
+    c->ctrlreg[3] = mfn_of((void *)start_info->pt_base) << PAGE_SHIFT;
+}
+
+void start_vcpu(unsigned int id, void (*main)(void), void *stack_end)
+{
+    static struct vcpu_guest_context c;
+
+    vcpu_context(&c, main, stack_end);
+    check_eq(HCALL(vcpu_op, VCPUOP_initialise, id, &c, 0, 0), 0);
+    check_eq(HCALL(vcpu_op, VCPUOP_up, id, 0, 0, 0), 0);
+}
+
 /* ---- Memory ---- */
 
 #define POOL_PAGES 256

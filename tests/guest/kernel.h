@@ -134,6 +134,13 @@ int run_user(unsigned long rip);
 int run_user_with_flags(unsigned long rip, uint64_t rflags);
 extern char kernel_stack_end[], user_stack_end[];
 
+/* ---- Other vCPUs ---- */
+
+/* A context that starts in main() on this stack, with the kernel's page tables. */
+void vcpu_context(struct vcpu_guest_context *c, void (*main)(void), void *stack_end);
+/* Starts vCPU id so. It has no trap table, and must not use guarded(). */
+void start_vcpu(unsigned int id, void (*main)(void), void *stack_end);
+
 /* ---- Memory ---- */
 
 /* The number that follows a word on the kernel's command line, or what is usual. */

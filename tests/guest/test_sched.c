@@ -273,16 +273,7 @@ static struct vcpu_guest_context *second_context(void)
 {
     static struct vcpu_guest_context c;
 
-    memset(&c, 0, sizeof(c));
-    c.flags = VGCF_IN_KERNEL;
-    c.user_regs.rip = (unsigned long)second_main;
-    c.user_regs.rsp = (unsigned long)second_stack + sizeof(second_stack) - 8;
-    c.user_regs.cs = FLAT_KERNEL_CS;
-    c.user_regs.ss = FLAT_KERNEL_SS;
-    c.user_regs.rflags = 0x202;
-    c.kernel_sp = (unsigned long)second_stack + sizeof(second_stack);
-    c.kernel_ss = FLAT_KERNEL_SS;
-    c.ctrlreg[3] = mfn_of((void *)start_info->pt_base) << PAGE_SHIFT;
+    vcpu_context(&c, second_main, second_stack + sizeof(second_stack));
     return &c;
 }
 

@@ -64,27 +64,11 @@ static void isolated(void)
     check_eq(last_trap.cr2, (unsigned long)spin);
 }
 
+/* Wants the CPU too. */
 static void second_main(void)
 {
     for (;;)
         asm volatile("pause");
-}
-
-/* Something that wants the CPU too. */
-static void start_second_vcpu(void)
-{
-    static struct vcpu_guest_context c = { .flags = VGCF_IN_KERNEL };
-
-    c.user_regs.rip = (unsigned long)second_main;
-    c.user_regs.rsp = (unsigned long)second_stack + sizeof(second_stack) - 8;
-    c.user_regs.cs = FLAT_KERNEL_CS;
-    c.user_regs.ss = FLAT_KERNEL_SS;
-    c.user_regs.rflags = 0x202;
-    c.kernel_sp = (unsigned long)second_stack + sizeof(second_stack);
-    c.kernel_ss = FLAT_KERNEL_SS;
-    c.ctrlreg[3] = mfn_of((void *)start_info->pt_base) << PAGE_SHIFT;
-    check_eq(HCALL(vcpu_op, VCPUOP_initialise, 1, &c, 0, 0), 0);
-    check_eq(HCALL(vcpu_op, VCPUOP_up, 1, 0, 0, 0), 0);
 }
 
 /* Whether the CPU went to the other vCPU and back while this one was in user mode; checks what the area says of that. */
@@ -113,7 +97,7 @@ static void areas_of_the_kernel(void)
 
     set_xen_guest_handle(reg.addr.h, &area);
     check_eq(HCALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, &reg, 0, 0), 0);
-    start_second_vcpu();
+    start_vcpu(1, second_main, second_stack + sizeof(second_stack));
     for (unsigned int i = 0; i < 1000 && switched < 3; i++)
         switched += switched_in_user_mode(&area);
     check_eq(switched, 3);
