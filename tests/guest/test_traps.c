@@ -425,10 +425,22 @@ static void use_fsgsbase(unsigned long value, unsigned long result)
     *(unsigned long *)result = fs == value && gs == value;
 }
 
+static bool cpu_has_fsgsbase(void)
+{
+    uint32_t a = 7, b, c = 0, d;
+
+    asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return b & 1;
+}
+
 static void fsgsbase(void)
 {
     unsigned long same = 0;
 
+    if (!cpu_has_fsgsbase()) {
+        check_eq(guarded(use_fsgsbase, 0, (unsigned long)&same), 6);
+        return;
+    }
     asm volatile("mov %%cr4, %%rax; or $0x10000, %%eax; mov %%rax, %%cr4" : : : "rax", "cc");
     check_eq(guarded(use_fsgsbase, 0xffff880000001000, (unsigned long)&same), TRAP_NONE);
     check(same);
