@@ -57,7 +57,7 @@ test-guest: hypervisor debug
 
 test-system: hypervisor images
 	$(MAKE) -C tests/guest O='$(O)'
-	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v -p no:cacheprovider
+	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v --durations=10 -p no:cacheprovider
 
 clean:
 	rm -rf '$(O)'
