@@ -141,7 +141,7 @@ static int create_pool(struct xen_sysctl_cpupool_op *op)
     unsigned int id = op->cpupool_id;
 
     if (op->sched_id != sched_id())
-        return -EINVAL;
+        return -ENOENT;
     pool = xzalloc(struct cpupool);
     if (!pool)
         return -ENOMEM;
@@ -203,7 +203,7 @@ static int remove_cpu(struct cpupool *pool, unsigned int cpu)
     if (cpu >= NR_CPUS)
         return -EINVAL;
     if (!cpumask_test_cpu(cpu, &pool->cpus))
-        return -ENODEV;
+        return -EADDRNOTAVAIL;
     if (cpumask_weight(&pool->cpus) == 1 && pool->nr_domains)
         return -EBUSY;
     give_cpu(cpu, pool, &free_pool);

@@ -14,7 +14,7 @@
 #define C1            1u
 #define NR_STATES     2u
 
-static unsigned int deepest_state = XEN_SYSCTL_CX_UNLIMITED, deepest_substate = XEN_SYSCTL_CX_UNLIMITED;
+static unsigned int deepest_state = C1, deepest_substate = XEN_SYSCTL_CX_UNLIMITED;
 static DEFINE_PER_CPU(uint64_t, waits);
 
 bool cpu_may_wait(void)
