@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the commands beside this file in a Debian dom0 with Xen's own tools, on Debian's Xen or on Domus.
+
+    compat.py OUT xen|domus|FILE TRANSCRIPT
+
+OUT is where the build and the images of build-images are. The machine's console goes to TRANSCRIPT.console. Exit status:
+0 if all commands were run.
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+# In seconds; a run takes some minutes.
+TIMEOUT = 1500
+
+
+def initramfs(out, folder):
+    """The images' initramfs and what this run brings along; Linux unpacks one after the other."""
+    files = pathlib.Path(folder, "compat")
+    files.mkdir()
+    shutil.copy(HERE / "commands", files)
+    shutil.copy(out / "compat/hypercalls", files)
+    archive = pathlib.Path(folder, "initrd.cpio")
+    archive.write_bytes((out / "compat/initrd.cpio").read_bytes())
+    with open(archive, "ab") as target:
+        subprocess.run("find compat | cpio -o -H newc -R 0:0 --quiet", shell=True, check=True, cwd=folder, stdout=target)
+    return archive
+
+
+def machine(hypervisor, out, initrd, transcript):
+    """QEMU's command line. Xen can not have dom0 on TCG's SMAP, nor guests on its RDTSCP."""
+    kernel = f"{out}/images/vmlinuz console=hvc0 loglevel=4 panic=-1"
+    return ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max,-smap,-rdtscp", "-smp", "2", "-m", "4G",
+            "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio",
+            "-kernel", str(hypervisor), "-append", "console=com1 dom0_mem=1G,max:1G",
+            "-initrd", f"{kernel},{initrd}",
+            "-drive", f"file={out}/compat/disk.img,if=virtio,format=raw,snapshot=on",
+            "-device", "virtio-serial", "-chardev", f"file,id=transcript,path={transcript}",
+            "-device", "virtserialport,chardev=transcript"]
+
+
+def main():
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    out, name, transcript = pathlib.Path(sys.argv[1]).absolute(), sys.argv[2], sys.argv[3]
+    hypervisor = {"xen": out / "compat/xen", "domus": out / "domus"}.get(name, name)
+    done = False
+    with tempfile.TemporaryDirectory() as folder, open(f"{transcript}.console", "w", encoding="utf-8") as console:
+        command = machine(hypervisor, out, initramfs(out, folder), transcript)
+        with subprocess.Popen(["timeout", str(TIMEOUT), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              text=True, errors="replace") as qemu:
+            for line in qemu.stdout:
+                console.write(line)
+                console.flush()
+                done |= "COMPAT-EXIT 0" in line
+    if not done:
+        sys.exit(f"compat: the machine with {name} did not run all commands; see {transcript}.console")
+
+
+if __name__ == "__main__":
+    main()
