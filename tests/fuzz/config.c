@@ -17,11 +17,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* An input is mostly made of these: each byte stands for one, or for itself. */
+/* An input is mostly made of these: each byte stands for one, or for itself; one byte more says which key. */
+static const char *const keys[] = {
+#include "keys.h"
+};
+#define KEYS (sizeof(keys) / sizeof(keys[0]))
+
 static const char *const pieces[] = {
-    "name", "kernel", "ramdisk", "root", "extra", "cmdline", "memory", "maxmem", "vcpus", "maxvcpus", "uuid", "disk",
-    "vif", "on_poweroff", "on_reboot", "on_crash", "on_watchdog", "on_soft_reset", "cpu_weight", "cap", "cpus",
-    "cpus_soft", "pool", "type", "builder", "pci", "vnc", "memry", "name='a'\nkernel='/k'\nmemory=64\n", "=", " = ", "+=",
+    "memry", "name='a'\nkernel='/k'\nmemory=64\n", "=", " = ", "+=",
     "\n", ";", "#", "[", "]", ",", "'", "\"", "\\", "[ '", "' ]", "'a'", "\"b\"", "64", "-1", "0x10", "99999999999999999999",
     "'destroy'", "'coredump-restart'", "'rename-restart'", "'soft-reset'", "'pv'", "'hvm'", "/d,raw,xvda,w",
     "phy:/dev/x,xvdb,r", "format=", "vdev=", "access=", "target=", "devtype=cdrom", "mac=00:16:3e:00:00:01", "bridge=",
@@ -38,7 +41,9 @@ static char *expand(const uint8_t *data, size_t size, size_t *length)
     FILE *stream = open_memstream(&text, length);
 
     for (size_t i = 0; i < size; i++) {
-        if (data[i] % 2)
+        if (data[i] % 8 == 1 && i + 1 < size)
+            fputs(keys[data[++i] % KEYS], stream);
+        else if (data[i] % 2)
             fputs(pieces[data[i] / 2 % PIECES], stream);
         else
             fputc(data[i] / 2 * 2 + (i % 2), stream);

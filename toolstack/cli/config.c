@@ -91,18 +91,23 @@ static int read_file(struct source *source, FILE *text)
 {
     char piece[4096];
     size_t got, total = 0;
+    bool is_text = true;
     FILE *file;
 
     file = fopen(source->path, "re");
     if (!file)
         return unreadable(source, strerror(errno));
-    while ((got = fread(piece, 1, sizeof(piece), file)) > 0 && total <= CONFIG_SIZE_MAX) {
+    while ((got = fread(piece, 1, sizeof(piece), file)) > 0 && total <= CONFIG_SIZE_MAX && is_text) {
+        /* libxlutil aborts on a string that a NUL ends early. */
+        is_text = !memchr(piece, '\0', got);
         fwrite(piece, 1, got, text);
         total += got;
     }
-    if (ferror(file) || total > CONFIG_SIZE_MAX) {
+    if (ferror(file) || total > CONFIG_SIZE_MAX || !is_text) {
         fclose(file);
-        return unreadable(source, total > CONFIG_SIZE_MAX ? "it is longer than 1 MiB" : strerror(errno));
+        return unreadable(source, !is_text                  ? "it is not text: it has NUL bytes"
+                                  : total > CONFIG_SIZE_MAX ? "it is longer than 1 MiB"
+                                                            : strerror(errno));
     }
     fclose(file);
     fputc('\n', text);

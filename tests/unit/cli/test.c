@@ -73,6 +73,20 @@ static void configuration_is_read(void **state)
                  "{\"target\":\"/dev/x\",\"vdev\":\"xvdb\",\"format\":\"raw\",\"access\":\"ro\"}]}");
 }
 
+static void files_with_nul_bytes_are_refused(void **state)
+{
+    static const char text[] = MINIMUM "extra = 'a\0b'\n";
+    char path[] = "/tmp/cli-test-XXXXXX";
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    close(fd);
+    assert_null(config_read(path, NULL, 0, &failure));
+    assert_non_null(strstr(failure.why, "not text"));
+    unlink(path);
+}
+
 static void settings_override(void **state)
 {
     static char *const settings[] = {"memory=128", "extra=say \"hi\" \\o/", "vcpus=2"};
@@ -303,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(configuration_is_read),
+        cmocka_unit_test(files_with_nul_bytes_are_refused),
         cmocka_unit_test(settings_override),
         cmocka_unit_test(wrong_setting_is_named),
         cmocka_unit_test(wrong_keys_are_named_with_their_line),
