@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Consoles of domains that other tools have made: a ring as a guest has it on one side, a program on the terminal that
+ * the store names on the other.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+#include <fcntl.h>
+
+#include <xen/xen.h>
+#include <xen/io/console.h>
+
+#include "console.h"
+#include "daemon.h"
+#include "guest_store.h"
+#include "lib/foreign.h"
+#include "other_console.h"
+#include "ports.h"
+
+#define DOMID 7
+#define CONSOLE "/local/domain/7/console"
+
+struct event_base *main_loop;
+struct store *the_store;
+
+static struct xencons_interface *ring;
+static port_fn notified;
+static void *notified_context;
+
+void *foreign_map_one(uint32_t domid, xen_pfn_t frame)
+{
+    assert_int_equal(domid, DOMID);
+    assert_int_equal(frame, 1234);
+    return ring;
+}
+
+void foreign_unmap(void *address, size_t count)
+{
+    (void)address;
+    (void)count;
+}
+
+int port_bind(uint32_t domid, uint32_t remote_port, port_fn function, void *context)
+{
+    assert_int_equal(domid, DOMID);
+    assert_int_equal(remote_port, 2);
+    notified = function;
+    notified_context = context;
+    return 1;
+}
+
+void port_unbind(int port)
+{
+    (void)port;
+}
+
+void port_notify(int port)
+{
+    (void)port;
+}
+
+void port_unmask(int port)
+{
+    (void)port;
+}
+
+const char *guest_store_name(int domid)
+{
+    (void)domid;
+    return "other";
+}
+
+/* --- the guest and the program ------------------------------------------------------------------------------------- */
+
+static void settle(void)
+{
+    for (int i = 0; i < 20; i++)
+        event_base_loop(main_loop, EVLOOP_NONBLOCK);
+}
+
+/* The guest takes what has been typed. */
+static size_t guest_reads(char *text, size_t size)
+{
+    size_t length = 0;
+
+    while (ring->in_cons != ring->in_prod && length + 1 < size)
+        text[length++] = ring->in[MASK_XENCONS_IDX(ring->in_cons++, ring->in)];
+    text[length] = '\0';
+    if (notified)
+        notified(notified_context);
+    settle();
+    return length;
+}
+
+static void guest_writes(const char *text)
+{
+    for (; *text; text++)
+        ring->out[MASK_XENCONS_IDX(ring->out_prod++, ring->out)] = *text;
+    notified(notified_context);
+    settle();
+}
+
+/* What `xl console` does with the terminal before it passes anything on. */
+static int attach(void)
+{
+    int fd = open(store_get(the_store, CONSOLE "/tty"), O_RDWR | O_NOCTTY | O_NONBLOCK);
+    struct termios termios;
+
+    assert_true(fd >= 0);
+    assert_int_equal(tcgetattr(fd, &termios), 0);
+    cfmakeraw(&termios);
+    assert_int_equal(tcsetattr(fd, TCSANOW, &termios), 0);
+    return fd;
+}
+
+static void on_dirty(void *context)
+{
+    (void)context;
+}
+
+static int begin(void **state)
+{
+    static const struct store_ops ops = { .dirty = on_dirty };
+
+    (void)state;
+    main_loop = event_base_new();
+    the_store = store_new(&ops, NULL, 1);
+    ring = calloc(1, 4096);
+    other_console_begin(DOMID);
+    store_put(the_store, CONSOLE "/type", "xenconsoled");
+    store_put(the_store, CONSOLE "/ring-ref", "1234");
+    store_put(the_store, CONSOLE "/port", "2");
+    store_run_watches(the_store);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    other_console_end(DOMID);
+    store_free(the_store);
+    event_base_free(main_loop);
+    free(ring);
+    return 0;
+}
+
+/* --- tests --------------------------------------------------------------------------------------------------------- */
+
+static void both_directions_work(void **state)
+{
+    int fd = attach();
+    char text[64];
+
+    (void)state;
+    guest_writes("login: ");
+    assert_int_equal(read(fd, text, sizeof(text)), 7);
+    assert_memory_equal(text, "login: ", 7);
+    assert_int_equal(write(fd, "root\n", 5), 5);
+    settle();
+    guest_reads(text, sizeof(text));
+    assert_string_equal(text, "root\n");
+    close(fd);
+}
+
+static void input_outlives_the_program_that_sent_it(void **state)
+{
+    int fd = attach();
+    char text[64];
+
+    (void)state;
+    assert_int_equal(write(fd, "q", 1), 1);
+    close(fd);
+    settle();
+    guest_reads(text, sizeof(text));
+    assert_string_equal(text, "q");
+    /* And the terminal is there for the next one. */
+    fd = attach();
+    guest_writes("bye");
+    assert_int_equal(read(fd, text, sizeof(text)), 3);
+    close(fd);
+}
+
+static void long_input_comes_whole(void **state)
+{
+    static char sent[3000], text[4096];
+    size_t done = 0, got = 0, idle = 0;
+    int fd = attach();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sent); i++)
+        sent[i] = 'a' + i % 26;
+    while (got < sizeof(sent) && idle < 100) {
+        ssize_t length = done < sizeof(sent) ? write(fd, sent + done, sizeof(sent) - done) : 0;
+        size_t before = got;
+
+        done += length > 0 ? length : 0;
+        settle();
+        got += guest_reads(text + got, sizeof(text) - got);
+        idle = got == before ? idle + 1 : 0;
+    }
+    close(fd);
+    assert_int_equal(got, sizeof(sent));
+    assert_memory_equal(text, sent, sizeof(sent));
+}
+
+/* A guest that is not up yet has its input kept, as much as the ring and the daemon hold. */
+static void input_waits_for_the_guest(void **state)
+{
+    static char sent[1500], text[4096];
+    int fd = attach();
+    size_t got = 0;
+
+    (void)state;
+    memset(sent, 'x', sizeof(sent));
+    assert_int_equal(write(fd, sent, sizeof(sent)), sizeof(sent));
+    close(fd);
+    settle();
+    for (int i = 0; i < 10; i++)
+        got += guest_reads(text + got, sizeof(text) - got);
+    assert_int_equal(got, sizeof(sent));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(both_directions_work, begin, end),
+        cmocka_unit_test_setup_teardown(input_outlives_the_program_that_sent_it, begin, end),
+        cmocka_unit_test_setup_teardown(long_input_comes_whole, begin, end),
+        cmocka_unit_test_setup_teardown(input_waits_for_the_guest, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
