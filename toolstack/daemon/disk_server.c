@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,26 +139,49 @@ static bool device_taken(unsigned int device)
     return false;
 }
 
-/* A device that nobody uses, or -1. */
+/* A device that nobody uses, or will use once the module is loaded that makes them; or -1. */
 static int free_device(void)
 {
-    bool connected;
+    bool connected = false, loaded = device_there(0, &connected);
 
-    for (unsigned int device = 0; device < DEVICES_MAX && device_there(device, &connected); device++)
+    for (unsigned int device = 0; device < DEVICES_MAX && (!loaded || device_there(device, &connected)); device++)
         if (!connected && !device_taken(device))
             return device;
     return -1;
 }
 
-static bool load_module(void)
+/* Whether the kernel has the module, loaded or not: modprobe's own list tells, without waiting for modprobe. */
+static bool module_known(void)
+{
+    char *path, *line = NULL;
+    bool known, connected;
+    struct utsname host;
+    size_t size = 0;
+    FILE *list;
+
+    known = device_there(0, &connected);
+    if (known || uname(&host) < 0)
+        return known;
+    path = xasprintf("/lib/modules/%s/modules.dep", host.release);
+    list = fopen(path, "re");
+    free(path);
+    while (list && !known && getline(&line, &size, list) > 0)
+        known = strstr(line, "/nbd.ko") != NULL;
+    if (list)
+        fclose(list);
+    free(line);
+    return known;
+}
+
+/* In a process of its own: the daemon does not wait for modprobe. */
+static void load_module(void)
 {
     char command[64];
     bool connected;
 
-    if (device_there(0, &connected))
-        return true;
     snprintf(command, sizeof(command), "modprobe -q nbd nbds_max=%d max_part=0", DEVICES_MAX);
-    return system(command) == 0;
+    if (!device_there(0, &connected) && system(command) != 0)
+        log_error("module nbd cannot be loaded");
 }
 
 static bool program_there(void)
@@ -176,7 +200,7 @@ bool disk_server_possible(const struct disk_config *disk, struct failure *failur
         return config_refuse(failure, "install qemu-utils in dom0, or convert the image: qemu-img convert -O raw OLD NEW",
                              "disk %s has format %s, which " PROGRAM " would serve, and that is not installed",
                              disk->target, disk->format);
-    if (!load_module())
+    if (!module_known())
         return config_refuse(failure, "install that module in dom0, or convert the image: qemu-img convert -O raw OLD NEW",
                              "disk %s has format %s, for which the kernel module nbd is needed, and it is not there",
                              disk->target, disk->format);
@@ -212,6 +236,7 @@ static void run(const struct disk_config *disk, unsigned int device)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    load_module();
     execvp(argv[0], argv);
     log_error("cannot run " PROGRAM ": %s", strerror(errno));
     _exit(127);
