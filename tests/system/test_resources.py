@@ -16,8 +16,15 @@ says() { grep -q -e "$1" /tmp/said || fail "'$1' is not in: $(cat /tmp/said)"; }
 
 START = HELPERS + """
 sed -i 's/^memory.*/memory = 256\\nmaxmem = 512/; s/^vcpus.*/vcpus = 2\\nmaxvcpus = 4/' /etc/domus/demo.cfg
+printf 'rtc_timeoffset = 72000\\ntsc_mode = "native"\\nmax_grant_frames = 32\\nmax_maptrack_frames = 0\\n' >> /etc/domus/demo.cfg
 sh /root/start-demo || fail "demo could not be created"
 wait_for GUEST-READY
+"""
+
+CLOCK = """
+guest demo 'date +%s'
+ahead=$(($(sed -n 's/^\\([0-9]\\{9,\\}\\).*/\\1/p' /tmp/guest-said) - $(date +%s)))
+[ $ahead -gt 71000 ] && [ $ahead -lt 73000 ] || fail "the guest's clock is $ahead s ahead: $(cat /tmp/guest-said)"
 """
 
 MEMORY = """
@@ -135,6 +142,9 @@ says "TERM"
 
 AFTER = """
 domus vcpu-set demo 2 || fail "vcpu-set 2"
+# Where and how much it runs holds for its next start.
+domus vcpu-pin demo 1 0 1 || fail "vcpu-pin 1 0 1"
+domus sched -d demo -w 333 || fail "sched -w 333"
 kill -9 $(pidof domusd)
 domusd -d || fail "domusd does not start again"
 domus list -l demo | grep -q '"maxmem": *600' || fail "the record forgot: $(domus list -l demo)"
@@ -142,11 +152,20 @@ domus reboot -w demo || fail reboot
 twice() { [ "$(grep -c '^GUEST-READY' $log)" -ge 2 ]; }
 wait_until 180 twice || fail "the guest did not come up again"
 grep '^GUEST-UP' $log | tail -n 1 | grep -q 'cpus=2' || fail "not as before: $(grep ^GUEST-UP $log)"
+[ "$(affinity 1) $(affinity 2)" = "0 1 all 0" ] || fail "not where it ran before: $(domus vcpu-list demo)"
+domus sched -d demo | grep -q '^demo .* 333 ' || fail "$(domus sched -d demo)"
+# A CPU that is not in its pool any more does not keep it from being made again.
+domus vcpu-pin demo all 1 || fail "vcpu-pin all 1"
+domus cpupool-cpu-remove Pool-0 1 || fail "cpupool-cpu-remove"
+domus cpupool-create name=night 'cpus="1"' || fail "cpupool-create night"
+domus cpupool-migrate demo night || fail "cpupool-migrate night"
+domus cpupool-rename night dawn || fail "cpupool-rename dawn"
+domus list -l demo | grep -q '"pool": *"dawn"' || fail "the record does not know the pool: $(domus list -l demo)"
 """
 
 
 def test_memory_and_virtual_cpus_of_a_running_guest():
-    result = boot(START + MEMORY + VCPUS + PLACEMENT + POOLS + TOP + AFTER)
+    result = boot(START + CLOCK + MEMORY + VCPUS + PLACEMENT + POOLS + TOP + AFTER)
     check(result)
     assert result.has("sorted by name"), f"top draws nothing:\n{result.console}"
 

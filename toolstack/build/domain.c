@@ -162,8 +162,8 @@ static int step_create(struct build *build)
     struct xen_domctl_createdomain config = {
         .max_vcpus = build->spec->max_vcpus,
         .max_evtchn_port = EVENT_PORTS_MAX,
-        .max_grant_frames = -1,
-        .max_maptrack_frames = -1,
+        .max_grant_frames = build->spec->max_grant_frames,
+        .max_maptrack_frames = build->spec->max_maptrack_frames,
         .grant_opts = XEN_DOMCTL_GRANT_version(GRANT_VERSION),
     };
     uint32_t domid = 0;
@@ -222,6 +222,19 @@ static int step_limits(struct build *build)
         return refused_by_hypervisor(build, "describe the domain", error);
     build->shared_info_mfn = info.shared_info_frame;
     return 0;
+}
+
+static int step_clocks(struct build *build)
+{
+    int error = 0;
+
+    if (build->spec->tsc_native)
+        error = hv_domain_set_tsc(build->domid, HV_TSC_NATIVE, 0, 0, 0);
+    if (error < 0)
+        return refused_by_hypervisor(build, "show it the processor's time stamp counter", error);
+    if (build->spec->time_offset_s)
+        error = hv_domain_set_time_offset(build->domid, build->spec->time_offset_s);
+    return error < 0 ? refused_by_hypervisor(build, "set its clock", error) : 0;
 }
 
 /*
@@ -467,9 +480,9 @@ static int step_first_vcpu(struct build *build)
 }
 
 static int (*const steps[])(struct build *) = {
-    step_check_memory,   step_create,       step_limits,     step_populate,     step_map,
-    step_load_kernel,    step_load_ramdisk, step_channels,   step_start_of_day, step_shared_info,
-    step_hypercall_page, step_page_tables,  step_first_vcpu,
+    step_check_memory, step_create,         step_limits,      step_clocks,     step_populate,
+    step_map,          step_load_kernel,    step_load_ramdisk, step_channels,  step_start_of_day,
+    step_shared_info,  step_hypercall_page, step_page_tables, step_first_vcpu,
 };
 
 /* --- all together -------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #ifndef DOMUS_BUILD_DOMAIN_H
 #define DOMUS_BUILD_DOMAIN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <xen/xen.h>
@@ -20,6 +21,9 @@ struct spec {
     const char *cmdline;
     uint64_t memory_kib, max_memory_kib;
     uint32_t max_vcpus;
+    int max_grant_frames, max_maptrack_frames; /* -1: the hypervisor's default */
+    bool tsc_native;                           /* tell the guest that its time stamp counter is the processor's */
+    int64_t time_offset_s;                     /* of its clock */
 };
 
 /* A page that the guest shares with dom0, and the guest's port of the event channel that belongs to it. */

@@ -52,15 +52,19 @@ static int parse_uuid(const char *text, xen_domain_handle_t uuid)
 static int read_spec(json_t *root, struct spec *spec, struct failure *failure)
 {
     const char *uuid;
-    json_int_t memory, max_memory = 0, vcpus = 1, max_vcpus = 0;
+    json_int_t memory, max_memory = 0, vcpus = 1, max_vcpus = 0, time_offset = 0;
+    int tsc_native = 0;
     json_error_t error;
 
     memset(spec, 0, sizeof(*spec));
     spec->cmdline = "";
-    if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:s, s:s, s?s, s?s, s:I, s?I, s?I, s?I}", "name", &spec->name,
+    spec->max_grant_frames = spec->max_maptrack_frames = -1;
+    if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s, s:s, s:s, s?s, s?s, s:I, s?I, s?I, s?I, s?i, s?i, s?b, s?I}",
+                       "name", &spec->name,
                        "uuid", &uuid, "kernel", &spec->kernel, "ramdisk", &spec->ramdisk, "cmdline", &spec->cmdline,
                        "memory_kib", &memory, "max_memory_kib", &max_memory, "vcpus", &vcpus, "max_vcpus",
-                       &max_vcpus) < 0)
+                       &max_vcpus, "max_grant_frames", &spec->max_grant_frames, "max_maptrack_frames",
+                       &spec->max_maptrack_frames, "tsc_native", &tsc_native, "time_offset_s", &time_offset) < 0)
         return bad_spec(failure, error.text);
     if (parse_uuid(uuid, spec->uuid) < 0)
         return bad_spec(failure, "uuid is not of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
@@ -73,6 +77,8 @@ static int read_spec(json_t *root, struct spec *spec, struct failure *failure)
     spec->memory_kib = memory;
     spec->max_memory_kib = max_memory;
     spec->max_vcpus = max_vcpus;
+    spec->tsc_native = tsc_native;
+    spec->time_offset_s = time_offset;
     return 0;
 }
 

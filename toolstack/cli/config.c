@@ -305,6 +305,42 @@ static int add_number(const struct source *source, json_t *config, const char *k
     return 0;
 }
 
+static int add_flag(const struct source *source, json_t *config, const char *key)
+{
+    int failed = add_number(source, config, key, 0, 1);
+    const json_t *value = json_object_get(config, key);
+
+    if (!failed && value)
+        json_object_set_new(config, key, json_boolean(json_integer_value(value)));
+    return failed;
+}
+
+/* How the guest sees the time stamp counter: a word or its number (xl.cfg(5)). */
+static int add_tsc_mode(const struct source *source, json_t *config)
+{
+    static const struct {
+        const char *word, *number;
+        bool served;
+    } modes[] = {
+        { "default", "0", true }, { "always_emulate", "1", false }, { "native", "2", true },
+        { "native_paravirt", "3", false },
+    };
+    const char *value = get_string(source, "tsc_mode");
+
+    if (!value)
+        return add_string(source, config, "tsc_mode");
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        if (strcmp(value, modes[i].word) != 0 && strcmp(value, modes[i].number) != 0)
+            continue;
+        if (!modes[i].served)
+            return bad_value(source, "tsc_mode", "write default or native",
+                             "the time stamp counter is the processor's own and not emulated");
+        json_object_set_new(config, "tsc_mode", json_string(modes[i].word));
+        return 0;
+    }
+    return bad_value(source, "tsc_mode", "write default or native", "there is no such mode");
+}
+
 /* What becomes of the domain when its guest stops. */
 static int add_action(const struct source *source, json_t *config, const char *key)
 {
@@ -420,6 +456,8 @@ static int check_required(const struct source *source, const json_t *config)
 
 #define MEMORY_MAX (16L << 20)
 #define VCPUS_MAX  128
+#define FRAMES_MAX 65536
+#define OFFSET_MAX (100L * 366 * 86400) /* seconds: a hundred years */
 
 /* CPUs to run on: one list for all virtual CPUs, as text, or one for each. A number stands for itself. */
 static int add_cpus(const struct source *source, json_t *config, const char *key)
@@ -453,6 +491,8 @@ static int add_simple(const struct source *source, json_t *config)
     } numbers[] = {
         { "memory", 1, MEMORY_MAX },   { "maxmem", 1, MEMORY_MAX },  { "vcpus", 1, VCPUS_MAX },
         { "maxvcpus", 1, VCPUS_MAX }, { "cpu_weight", 1, 65535 }, { "cap", 0, 100 * VCPUS_MAX },
+        { "max_grant_frames", 1, FRAMES_MAX }, { "max_maptrack_frames", 0, FRAMES_MAX },
+        { "rtc_timeoffset", -OFFSET_MAX, OFFSET_MAX },
     };
     int failed = 0;
 
@@ -464,6 +504,10 @@ static int add_simple(const struct source *source, json_t *config)
         failed = add_number(source, config, numbers[i].key, numbers[i].min, numbers[i].max);
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]) && !failed; i++)
         failed = add_action(source, config, actions[i]);
+    if (!failed)
+        failed = add_flag(source, config, "localtime");
+    if (!failed)
+        failed = add_tsc_mode(source, config);
     if (!failed)
         failed = add_cpus(source, config, "cpus");
     return failed ? failed : add_cpus(source, config, "cpus_soft");

@@ -17,6 +17,9 @@
 
 #include "lib/alloc.h"
 
+#define FRAMES_MAX 65536
+#define OFFSET_MAX (100LL * 366 * 86400) /* seconds */
+
 bool config_refuse(struct failure *failure, const char *remedy, const char *format, ...)
 {
     char why[sizeof(failure->why)];
@@ -156,24 +159,54 @@ static bool check_sizes(struct config *config, json_int_t memory, json_int_t max
     return true;
 }
 
+/* Limits and clocks that only the hypervisor knows about. */
+static bool parse_hypervisor(struct config *config, json_t *object, struct failure *failure)
+{
+    json_int_t offset = 0;
+    const char *tsc = "default";
+    int frames = -1, maptrack = -1, local = 0;
+    json_error_t error;
+
+    if (json_unpack_ex(object, &error, 0, "{s?i, s?i, s?s, s?I, s?b}", "max_grant_frames", &frames,
+                       "max_maptrack_frames", &maptrack, "tsc_mode", &tsc, "rtc_timeoffset", &offset, "localtime",
+                       &local) < 0)
+        return config_refuse(failure, "see docs/control-protocol.md for what a configuration may have",
+                             "the configuration is not understood: %s", error.text);
+    if (frames < -1 || frames == 0 || frames > FRAMES_MAX || maptrack < -1 || maptrack > FRAMES_MAX)
+        return config_refuse(failure, "leave them out, or give at most 65536",
+                             "max_grant_frames=%d, max_maptrack_frames=%d make no sense", frames, maptrack);
+    if (strcmp(tsc, "default") && strcmp(tsc, "native"))
+        return config_refuse(failure, "use default or native", "tsc_mode=%s is not known", tsc);
+    if (offset < -OFFSET_MAX || offset > OFFSET_MAX)
+        return config_refuse(failure, "give seconds, a hundred years' at most",
+                             "rtc_timeoffset=%" JSON_INTEGER_FORMAT " makes no sense", offset);
+    config->max_grant_frames = frames;
+    config->max_maptrack_frames = maptrack;
+    config->tsc_native = !strcmp(tsc, "native");
+    config->rtc_timeoffset = offset;
+    config->localtime = local;
+    return true;
+}
+
 static bool parse(struct config *config, json_t *object, struct failure *failure)
 {
     const char *name = NULL, *kernel = NULL, *ramdisk = NULL, *cmdline = "", *uuid = NULL;
     json_int_t memory = 0, max_memory = 0;
     int vcpus = 1, max_vcpus = 0, weight = 0, cap = 0;
-    json_t *disks = NULL, *vifs = NULL, *cpus = NULL, *cpus_soft = NULL, *action;
+    json_t *disks = NULL, *vifs = NULL, *cpus = NULL, *cpus_soft = NULL, *other;
     const char *pool = NULL;
     json_error_t error;
 
     config->on_reboot = END_RESTART;
     if (json_unpack_ex(object, &error, JSON_STRICT,
                        "{s:s, s:s, s?s, s?s, s:I, s?I, s?i, s?i, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?i,"
-                       "s?i, s?s, s?o, s?o}", "name", &name,
+                       "s?i, s?s, s?o, s?o, s?o, s?o, s?o, s?o, s?o}", "name", &name,
                        "kernel", &kernel, "ramdisk", &ramdisk, "cmdline", &cmdline, "memory", &memory, "maxmem",
                        &max_memory, "vcpus", &vcpus, "maxvcpus", &max_vcpus, "uuid", &uuid, "disk", &disks, "vif",
-                       &vifs, "on_poweroff", &action, "on_reboot", &action, "on_crash", &action, "on_watchdog",
-                       &action, "cpu_weight", &weight, "cap", &cap, "pool", &pool, "cpus", &cpus, "cpus_soft",
-                       &cpus_soft) < 0)
+                       &vifs, "on_poweroff", &other, "on_reboot", &other, "on_crash", &other, "on_watchdog",
+                       &other, "cpu_weight", &weight, "cap", &cap, "pool", &pool, "cpus", &cpus, "cpus_soft",
+                       &cpus_soft, "max_grant_frames", &other, "max_maptrack_frames", &other, "tsc_mode", &other,
+                       "rtc_timeoffset", &other, "localtime", &other) < 0)
         return config_refuse(failure, "see docs/control-protocol.md for what a configuration may have",
                       "the configuration is not understood: %s", error.text);
     if (!config_name_valid(name))
@@ -193,6 +226,8 @@ static bool parse(struct config *config, json_t *object, struct failure *failure
     if (weight < 0 || weight > 65535 || cap < 0 || cap > 100 * VCPUS_MAX)
         return config_refuse(failure, "give cpu_weight from 1 to 65535 and cap in percent of one processor",
                       "cpu_weight=%d, cap=%d make no sense", weight, cap);
+    if (!parse_hypervisor(config, object, failure))
+        return false;
     if (!parse_cpus("cpus", cpus, &config->cpus, failure) ||
         !parse_cpus("cpus_soft", cpus_soft, &config->cpus_soft, failure))
         return false;

@@ -34,6 +34,10 @@ struct config {
     unsigned int vcpus, max_vcpus;
     unsigned int cpu_weight, cap; /* of the credit scheduler; 0: its default, no cap */
     char *pool;                   /* or NULL */
+    int max_grant_frames, max_maptrack_frames; /* -1: the hypervisor's default */
+    bool tsc_native;                           /* the guest is told that its time stamp counter is the processor's */
+    int64_t rtc_timeoffset;                    /* of its clock, in seconds */
+    bool localtime;                            /* besides, its clock is set to dom0's local time */
     json_t *cpus, *cpus_soft;     /* where it runs, or NULL: lists of CPUs, see place.c */
     enum end_action on_poweroff, on_reboot, on_crash, on_watchdog;
     struct disk_config *disks;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core_dump.h"
@@ -288,8 +289,12 @@ static void connect_domain(struct domain *domain)
 
     report_progress(domain, "connecting devices");
     if (!place_domain(domain->config, domain->domid, &failure)) {
-        undo(domain, &failure);
-        return;
+        /* Pools and their CPUs may be others than when it was pinned: it had better run elsewhere than not at all. */
+        if (!domain->remade) {
+            undo(domain, &failure);
+            return;
+        }
+        log_warn("domain %s does not run where it did before: %s", domain->config->name, failure.why);
     }
     guest_store_put(domain);
     rc = store_introduce(domain->domid, domain->store.frame, domain->store.port);
@@ -371,13 +376,24 @@ static char *builder_path(void)
     return xstrdup("domus-build");
 }
 
+/* What the guest's clock is to be ahead of UTC, in seconds. */
+static int64_t time_offset(const struct config *config)
+{
+    time_t now = time(NULL);
+    struct tm local;
+
+    return config->rtc_timeoffset + (config->localtime && localtime_r(&now, &local) ? local.tm_gmtoff : 0);
+}
+
 static char *builder_spec(const struct config *config)
 {
-    json_t *spec = json_pack("{s:s, s:s, s:s, s:s*, s:s, s:I, s:I, s:i, s:i}", "name", config->name, "uuid",
+    json_t *spec = json_pack("{s:s, s:s, s:s, s:s*, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:b, s:I}", "name", config->name, "uuid",
                              config->uuid, "kernel", config->kernel, "ramdisk", config->ramdisk, "cmdline",
                              config->cmdline, "memory_kib", (json_int_t)config->memory_kib, "max_memory_kib",
                              (json_int_t)config->max_memory_kib, "vcpus", (int)config->vcpus, "max_vcpus",
-                             (int)config->max_vcpus);
+                             (int)config->max_vcpus, "max_grant_frames", config->max_grant_frames,
+                             "max_maptrack_frames", config->max_maptrack_frames, "tsc_native", config->tsc_native,
+                             "time_offset_s", (json_int_t)time_offset(config));
     char *text = json_dumps(spec, JSON_COMPACT);
 
     json_decref(spec);

@@ -104,6 +104,15 @@ int hv_domain_set_tsc(uint32_t domid, uint32_t mode, uint32_t khz, uint32_t inca
     return hv_domctl(&op);
 }
 
+int hv_domain_set_time_offset(uint32_t domid, int64_t seconds)
+{
+    struct xen_domctl op = {
+        .cmd = XEN_DOMCTL_settimeoffset, .domain = domid, .u.settimeoffset.time_offset_seconds = seconds,
+    };
+
+    return hv_domctl(&op);
+}
+
 int hv_domain_info(uint32_t domid, struct xen_domctl_getdomaininfo *info)
 {
     struct xen_domctl op = { .cmd = XEN_DOMCTL_getdomaininfo, .domain = domid };

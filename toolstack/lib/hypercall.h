@@ -73,8 +73,11 @@ int hv_domain_trigger(uint32_t domid, unsigned int trigger, uint32_t vcpu);
 int hv_domain_set_handle(uint32_t domid, const xen_domain_handle_t handle);
 int hv_domain_max_vcpus(uint32_t domid, uint32_t vcpus);
 int hv_domain_max_mem(uint32_t domid, uint64_t kib);
-/* Time stamp counter mode (XEN_CPUID_TSC_MODE or TSC_MODE_* of arch-x86/cpuid.h). */
+/* How the time stamp counter is shown: the modes of arch-x86/cpuid.h, leaf 3. */
+#define HV_TSC_NATIVE 2
 int hv_domain_set_tsc(uint32_t domid, uint32_t mode, uint32_t khz, uint32_t incarnation, uint64_t elapsed_nsec);
+/* How far the domain's clock is ahead of the host's, in seconds. */
+int hv_domain_set_time_offset(uint32_t domid, int64_t seconds);
 /* Exactly this domain, or -ESRCH. */
 int hv_domain_info(uint32_t domid, struct xen_domctl_getdomaininfo *info);
 /* Up to `max` domains with numbers from `first` on, in ascending order; returns how many. */

@@ -73,6 +73,17 @@ static void configuration_is_read(void **state)
                  "{\"target\":\"/dev/x\",\"vdev\":\"xvdb\",\"format\":\"raw\",\"access\":\"ro\"}]}");
 }
 
+static void clocks_and_limits_are_read(void **state)
+{
+    (void)state;
+    assert_reads(MINIMUM "tsc_mode = 'native'\nrtc_timeoffset = '-3600'\nlocaltime = 1\nmax_grant_frames = 32\n"
+                 "max_maptrack_frames = 0\n",
+                 "{\"name\":\"a\",\"kernel\":\"/k\",\"memory\":64,\"tsc_mode\":\"native\",\"rtc_timeoffset\":-3600,"
+                 "\"localtime\":true,\"max_grant_frames\":32,\"max_maptrack_frames\":0}");
+    assert_reads(MINIMUM "tsc_mode = 0\n",
+                 "{\"name\":\"a\",\"kernel\":\"/k\",\"memory\":64,\"tsc_mode\":\"default\"}");
+}
+
 static void files_with_nul_bytes_are_refused(void **state)
 {
     static const char text[] = MINIMUM "extra = 'a\0b'\n";
@@ -128,6 +139,12 @@ static void wrong_values_are_named_with_their_line(void **state)
     (void)state;
     assert_refused(MINIMUM "memory = 'much'\n", "line 4: memory", "number");
     assert_refused(MINIMUM "vcpus = 0\n", "1 to 128", "number");
+    assert_refused(MINIMUM "tsc_mode = 'always_emulate'\n", "not emulated", "native");
+    assert_refused(MINIMUM "tsc_mode = 3\n", "not emulated", "native");
+    assert_refused(MINIMUM "tsc_mode = 'other'\n", "no such mode", "native");
+    assert_refused(MINIMUM "tsc_mode = 4\n", "no such mode", "native");
+    assert_refused(MINIMUM "max_grant_frames = 0\n", "1 to 65536", "number");
+    assert_refused(MINIMUM "localtime = 2\n", "0 to 1", "number");
     assert_refused(MINIMUM "ramdisk = [ 'a' ]\n", "it is a list", "string");
     assert_refused(MINIMUM "disk = 'a'\n", "not a list", "list");
     assert_refused(MINIMUM "on_reboot = 'explode'\n", "line 4: on_reboot", "destroy");
@@ -317,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(configuration_is_read),
+        cmocka_unit_test(clocks_and_limits_are_read),
         cmocka_unit_test(files_with_nul_bytes_are_refused),
         cmocka_unit_test(settings_override),
         cmocka_unit_test(wrong_setting_is_named),
