@@ -11,7 +11,9 @@
 #include "domain_set.h"
 #include "events.h"
 #include "host.h"
+#include "lib/alloc.h"
 #include "memory.h"
+#include "place.h"
 #include "pools.h"
 #include "session.h"
 
@@ -232,6 +234,29 @@ static bool take_cpus(const json_t *request, const char *key, struct cpu_map *sp
     return !text || host_cpu_list(text, space, failure);
 }
 
+/*
+ * What virtual CPUs `first` to `last` of the domain are pinned to holds for its next start, too: `key` of its
+ * configuration becomes an array with a list for each.
+ */
+static void remember_pins(struct domain *domain, const char *key, json_t **lists, unsigned int first,
+                          unsigned int last, const char *list)
+{
+    json_t *array;
+
+    if (!list)
+        return;
+    array = json_array();
+    for (unsigned int i = 0; i < domain->config->max_vcpus; i++) {
+        const char *old = place_list(*lists, i);
+
+        json_array_append_new(array, json_string(i >= first && i <= last ? list : old ? old : "all"));
+    }
+    json_object_set(domain->object, key, array);
+    json_decref(*lists);
+    *lists = array;
+    domain_save(domain);
+}
+
 static void op_vcpu_pin(struct session *session, json_t *request)
 {
     bool force = json_is_true(json_object_get(request, "force"));
@@ -265,6 +290,12 @@ static void op_vcpu_pin(struct session *session, json_t *request)
     } else if (rc) {
         refuse(session, &failure, rc);
     } else {
+        if (subject.domain) {
+            remember_pins(subject.domain, "cpus", &subject.domain->config->cpus, first, last,
+                          json_string_value(json_object_get(request, "hard")));
+            remember_pins(subject.domain, "cpus_soft", &subject.domain->config->cpus_soft, first, last,
+                          json_string_value(json_object_get(request, "soft")));
+        }
         session_send_domid(session, subject.domid);
     }
 }
@@ -442,14 +473,32 @@ static void op_pool_destroy(struct session *session, json_t *request)
         send_pool(session, pool_destroy(id, &failure), id, &failure);
 }
 
+/* The domain is made again in that pool. */
+static void remember_pool(struct domain *domain, const char *name)
+{
+    free(domain->config->pool);
+    domain->config->pool = xstrdup(name);
+    json_object_set_new(domain->object, "pool", json_string(name));
+    domain_save(domain);
+}
+
 static void op_pool_rename(struct session *session, json_t *request)
 {
     const char *name = take_text(session, request, "name");
+    struct domain *domain;
     struct failure failure;
-    int id = name ? find_pool(session, request, "rename", &failure) : -1;
+    int id = name ? find_pool(session, request, "rename", &failure) : -1, rc;
+    char old[128];
 
-    if (id >= 0)
-        send_pool(session, pool_rename(id, name, &failure), id, &failure);
+    if (id < 0)
+        return;
+    pool_name(id, old, sizeof(old));
+    rc = pool_rename(id, name, &failure);
+    LIST_FOREACH(domain, &domains, link) {
+        if (rc >= 0 && domain->config->pool && !strcmp(domain->config->pool, old))
+            remember_pool(domain, name);
+    }
+    send_pool(session, rc, id, &failure);
 }
 
 static void change_pool_cpus(struct session *session, json_t *request, bool add)
@@ -476,10 +525,17 @@ static void op_pool_migrate(struct session *session, json_t *request)
 {
     struct subject subject;
     struct failure failure;
-    int id = find_pool(session, request, "move a domain to", &failure);
+    int id = find_pool(session, request, "move a domain to", &failure), rc;
+    char name[128];
 
-    if (id >= 0 && find_numbered(session, request, "move", &subject, &failure))
-        send_pool(session, pool_migrate(id, subject.domid, &failure), id, &failure);
+    if (id < 0 || !find_numbered(session, request, "move", &subject, &failure))
+        return;
+    rc = pool_migrate(id, subject.domid, &failure);
+    if (rc >= 0 && subject.domain) {
+        pool_name(id, name, sizeof(name));
+        remember_pool(subject.domain, name);
+    }
+    send_pool(session, rc, id, &failure);
 }
 
 static void op_pool_numa_split(struct session *session, json_t *request)

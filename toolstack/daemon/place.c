@@ -11,8 +11,7 @@
 #include "lib/placement.h"
 #include "pools.h"
 
-/* The list of CPUs for virtual CPU `vcpu`; NULL: none is given. */
-static const char *list_for(const json_t *lists, unsigned int vcpu)
+const char *place_list(const json_t *lists, unsigned int vcpu)
 {
     return json_string_value(json_is_array(lists) ? json_array_get(lists, vcpu) : lists);
 }
@@ -22,7 +21,7 @@ static bool check_lists(const json_t *lists, unsigned int vcpus, struct failure 
     struct cpu_map map;
     const char *list;
 
-    for (unsigned int i = 0; i < vcpus && (list = list_for(lists, i)) != NULL; i++)
+    for (unsigned int i = 0; i < vcpus && (list = place_list(lists, i)) != NULL; i++)
         if (!host_cpu_list(list, &map, failure))
             return false;
     return true;
@@ -50,7 +49,7 @@ static bool refused(struct failure *failure, const char *key, int rc)
 static bool pin(const struct config *config, int domid, struct failure *failure)
 {
     for (unsigned int i = 0; i < config->max_vcpus; i++) {
-        const char *hard = list_for(config->cpus, i), *soft = list_for(config->cpus_soft, i);
+        const char *hard = place_list(config->cpus, i), *soft = place_list(config->cpus_soft, i);
         struct cpu_map hard_map, soft_map;
         int rc;
 
