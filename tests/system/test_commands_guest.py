@@ -46,6 +46,8 @@ ok domus create -q -p -f /etc/domus/demo.cfg name=second 'disk=[]' vcpus=2 maxvc
 refused 'in use' domus create /etc/domus/demo.cfg name=second 'disk=[]'
 ok domus create --dryrun /etc/domus/demo.cfg; says '"config"'
 usage domus create
+usage domus create -V /etc/domus/demo.cfg name=screen
+refused 'always' domus create /etc/domus/demo.cfg name=clock tsc_mode=always_emulate
 step "list, domid, domname, uptime, in all their spellings"
 ln -s $(command -v domus) /usr/bin/xl
 ok domus list; says '^second .* paused'
@@ -95,6 +97,7 @@ ok domus dmesg; says "'m' pressed"
 ok domus dmesg -c
 ok domus dmesg; [ ${#out} -lt 2000 ] || fail "dmesg -c does not empty the buffer"
 ok domus info; says '^free_memory'
+ok domus info -n; says '^  1:       1        0        0'; says '^   0: .* 10$'
 ok xl inf --json; says '"ok":true'
 step "log"
 ok domus log; says 'is ready'

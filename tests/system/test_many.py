@@ -30,6 +30,21 @@ domusd -d || fail "domusd does not start again"
 for n in $(seq {GUESTS}); do
     [ $n = 7 ] || domus destroy tiny$n || fail "destruction $n"
 done
+domus create -q -F /etc/domus/tiny.cfg name=front &
+front=$!
+runs() {{ domus events --once front | grep -q '"started"'; }}
+wait_until 30 runs || fail "create -F made nothing"
+domus destroy front
+wait $front || fail "create -F did not end well: $?"
+# Stopped in the reverse order of start, first of all what was started by hand.
+for n in 1 2 3; do
+    domus define /etc/domus/tiny.cfg name=boot$n > /dev/null && domus enable -o $((n * 10)) boot$n || fail "boot$n"
+done
+domus start-all > /dev/null || fail start-all
+domus create -q /etc/domus/tiny.cfg name=later || fail "create later"
+domus stop-all -t 4 || fail stop-all
+order=$(domus events --once | sed -n 's/.*"destroyed","name":"\\([a-z0-9]*\\)".*/\\1/p' | tail -n 4 | xargs)
+[ "$order" = "later boot3 boot2 boot1" ] || fail "stopped in the order $order"
 # A page or two stay: dom0's table of event channels has grown.
 all_back() {{ [ "$(free_pages)" -ge $((before - 2)) ]; }}
 wait_until 30 all_back || fail "free pages: $before before, $(free_pages) after"

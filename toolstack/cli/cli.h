@@ -133,6 +133,9 @@ const char *nearest_name(const char *word, const char *const *names, size_t coun
 /* The file that defines the guest `name`, into `path`. False if there is none. */
 bool definition_path(const char *name, char *path, size_t size);
 
+/* The guest's place in the order of starting with the host, or -1: it is not started with it. */
+long definition_order(const char *name);
+
 /* Attach this terminal to the console that `fd` carries, until Ctrl-] or its end. Returns an exit status. */
 int console_run(int fd, const char *name);
 

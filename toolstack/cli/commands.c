@@ -22,6 +22,9 @@ const struct command domain_commands[] = {
             { 'q', "quiet", NULL, "say nothing if it is made" },
             { 'f', "file", "FILE", "the configuration file, as an option" },
             { 'f', "defconfig", "FILE", NULL },
+            { 'F', "foreground", NULL, "end when the domain does, however often it is made again" },
+            { 'e', "no-background", NULL, "as always: the daemon looks after the domain, and no process of its own" },
+            { 'V', "vncviewer", NULL, "refused: guests have a console and no screen" },
         },
     },
     {
@@ -130,7 +133,10 @@ const struct command host_commands[] = {
     },
     {
         "info", "", "print facts about the host and the hypervisor",
-        "Names are those of `xl info`. Works without the daemon, too.\n", 0, 0, command_info, {},
+        "Names are those of `xl info`. Works without the daemon, too.\n", 0, 0, command_info,
+        {
+            { 'n', "numa", NULL, "the processors' cores, sockets and nodes, and the nodes' memory besides" },
+        },
     },
     {
         "debug-keys", "KEYS", "press the hypervisor's debug keys",

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "lib/control.h"
 
 #define REPLAY_ALL (1 << 20)
 
@@ -49,6 +50,35 @@ static int attach(const struct invocation *invocation, int fd, json_t *created)
     return status;
 }
 
+/* The stream of events, from before there is a domain on. Its descriptor, or -1 with *failure filled in. */
+static int open_events(const char *what, struct failure *failure)
+{
+    int fd = daemon_open(what, failure);
+    json_t *reply = fd < 0 ? NULL : daemon_call(fd, json_pack("{s:s}", "op", "events"), what, failure);
+
+    if (!reply && fd >= 0) {
+        close(fd);
+        fd = -1;
+    }
+    json_decref(reply);
+    return fd;
+}
+
+/* Wait until nothing is left of the domain. */
+static int wait_for_end(int events, const json_t *created)
+{
+    const json_t *uuid = json_object_get(created, "uuid");
+    bool gone = false;
+    json_t *event;
+
+    while (!gone && (event = control_receive(events)) != NULL) {
+        gone = json_equal(json_object_get(event, "uuid"), uuid) &&
+               !strcmp(json_string_value(json_object_get(event, "event")), "destroyed");
+        json_decref(event);
+    }
+    return gone ? STATUS_OK : STATUS_FAILED;
+}
+
 static void print_created(const struct invocation *invocation, const json_t *reply)
 {
     if (invocation->json)
@@ -61,12 +91,15 @@ static void print_created(const struct invocation *invocation, const json_t *rep
 int command_create(const struct invocation *invocation)
 {
     struct failure failure;
+    bool foreground = option_value(invocation, 'F') != NULL;
     json_t *config, *reply = NULL;
+    int fd, events = -1, status;
     char what[128];
-    int fd, status;
 
     if (invocation->argc == 0 && !option_value(invocation, 'f'))
         return usage_error(invocation->command, "no configuration is given");
+    if (option_value(invocation, 'V'))
+        return usage_error(invocation->command, "-V has nothing to show: guests have a console (-c) and no screen");
     config = read_config(invocation, &failure);
     if (!config)
         return report_failure(invocation, &failure);
@@ -74,19 +107,26 @@ int command_create(const struct invocation *invocation)
         return report_json(json_pack("{s:o}", "config", config));
     snprintf(what, sizeof(what), "cannot create domain %s", json_string_value(json_object_get(config, "name")));
     fd = daemon_open(what, &failure);
-    if (fd >= 0)
+    if (fd >= 0 && foreground)
+        events = open_events(what, &failure);
+    if (fd >= 0 && (events >= 0 || !foreground))
         reply = daemon_call(fd,
                             json_pack("{s:s, s:O, s:b, s:b}", "op", "create", "config", config, "paused",
-                                      option_value(invocation, 'p') != NULL, "progress", isatty(STDERR_FILENO)),
+                                      option_value(invocation, 'p') != NULL, "progress",
+                                      !option_value(invocation, 'q') && isatty(STDERR_FILENO)),
                             what, &failure);
     json_decref(config);
     if (reply) {
         print_created(invocation, reply);
         status = option_value(invocation, 'c') ? attach(invocation, fd, reply) : STATUS_OK;
+        if (foreground && status == STATUS_OK)
+            status = wait_for_end(events, reply);
     } else {
         status = report_failure(invocation, &failure);
     }
     json_decref(reply);
+    if (events >= 0)
+        close(events);
     if (fd >= 0)
         close(fd);
     return status;

@@ -112,6 +112,11 @@ static long link_order(const char *name, bool remove)
     return search.order;
 }
 
+long definition_order(const char *name)
+{
+    return link_order(name, false);
+}
+
 /* --- define, undefine -------------------------------------------------------------------------------------------- */
 
 /* Replace `path` by `text` as a whole. */
@@ -277,7 +282,7 @@ static void list_definition(void *context, const char *file)
     long order;
 
     snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - strlen(SUFFIX)), file);
-    order = link_order(name, false);
+    order = definition_order(name);
     state = json_object_get(listing->states, name);
     json_array_append_new(listing->definitions,
                           json_pack("{s:s, s:o, s:O?}", "name", name, "order",
@@ -410,9 +415,12 @@ const struct command definition_commands[] = {
     },
     {
         "stop-all", "[options]", "shut all guests down before the host stops",
-        "All are asked at once; those that have not shut down in time are destroyed.\n", 0, 0, command_stop_all,
+        "Those that are not started with the host first, then the others, in the reverse of the order of their start;\n"
+        "those of the same place at the same time. What has not shut down in time is destroyed: each place in the order\n"
+        "has its share of the time that is left.\n",
+        0, 0, command_stop_all,
         {
-            { 't', "timeout", "SECONDS", "how long they have (default 300)" },
+            { 't', "timeout", "SECONDS", "how long all have together (default 300)" },
         },
     },
     { 0 },

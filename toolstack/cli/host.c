@@ -11,8 +11,10 @@
 
 #include "cli/cli.h"
 #include "lib/hypercall.h"
+#include "lib/placement.h"
 
 #define CONSOLE_PIECE 16384
+#define NODES_MAX 64
 #define PAGES_PER_MIB (1 << (20 - HV_PAGE_SHIFT))
 
 /* Say that the hypervisor did not do what was asked. */
@@ -199,6 +201,70 @@ static void add_daemon(json_t *facts)
     json_decref(reply);
 }
 
+/* --- topology ----------------------------------------------------------------------------------------------------- */
+
+/* Processors: an array of objects, an empty one if the hypervisor does not tell. */
+static json_t *describe_cpus(void)
+{
+    static struct xen_sysctl_cputopo cpus[CPU_MAP_BITS];
+    int count = hv_cpu_topology(cpus, CPU_MAP_BITS);
+    json_t *array = json_array();
+
+    for (int i = 0; i < count; i++)
+        if (cpus[i].core != XEN_INVALID_CORE_ID)
+            json_array_append_new(array, json_pack("{s:i, s:I, s:I, s:I}", "cpu", i, "core", (json_int_t)cpus[i].core,
+                                                   "socket", (json_int_t)cpus[i].socket, "node",
+                                                   (json_int_t)cpus[i].node));
+    return array;
+}
+
+static json_t *describe_nodes(void)
+{
+    struct xen_sysctl_meminfo nodes[NODES_MAX];
+    uint32_t distances[NODES_MAX * NODES_MAX];
+    int count = hv_numa_info(nodes, distances, NODES_MAX);
+    json_t *array = json_array();
+
+    for (int i = 0; i < count; i++) {
+        json_t *row = json_array();
+
+        if (nodes[i].memsize == XEN_INVALID_MEM_SZ) {
+            json_decref(row);
+            continue;
+        }
+        for (int j = 0; j < count; j++)
+            json_array_append_new(row, json_integer(distances[i * count + j]));
+        json_array_append_new(array, json_pack("{s:i, s:I, s:I, s:o}", "node", i, "memsize",
+                                               (json_int_t)(nodes[i].memsize >> 20), "memfree",
+                                               (json_int_t)(nodes[i].memfree >> 20), "distances", row));
+    }
+    return array;
+}
+
+static int number(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static void print_topology(const json_t *cpus, const json_t *nodes)
+{
+    json_t *row, *distance;
+    size_t i, j;
+
+    puts("cpu_topology           :\ncpu:    core    socket     node");
+    json_array_foreach(cpus, i, row)
+        printf("%3d:    %4d     %4d     %4d\n", number(row, "cpu"), number(row, "core"), number(row, "socket"),
+               number(row, "node"));
+    puts("numa_info              :\nnode:    memsize    memfree    distances");
+    json_array_foreach(nodes, i, row)
+    {
+        printf("%4d:    %6d     %6d      ", number(row, "node"), number(row, "memsize"), number(row, "memfree"));
+        json_array_foreach(json_object_get(row, "distances"), j, distance)
+            printf("%s%d", j ? "," : "", (int)json_integer_value(distance));
+        putchar('\n');
+    }
+}
+
 static void print_facts(const json_t *facts)
 {
     const char *name;
@@ -219,7 +285,7 @@ int command_info(const struct invocation *invocation)
 {
     struct xen_sysctl_physinfo info = {0};
     int error = hv_open();
-    json_t *facts;
+    json_t *facts, *cpus = NULL, *nodes = NULL;
 
     if (error >= 0)
         error = hv_physinfo(&info);
@@ -230,9 +296,17 @@ int command_info(const struct invocation *invocation)
     add_processors(facts, &info);
     add_hypervisor(facts);
     add_daemon(facts);
+    if (option_value(invocation, 'n')) {
+        cpus = describe_cpus();
+        nodes = describe_nodes();
+    }
     if (invocation->json)
-        return report_json(json_pack("{s:o}", "host", facts));
+        return report_json(json_pack("{s:o, s:o*, s:o*}", "host", facts, "cpus", cpus, "nodes", nodes));
     print_facts(facts);
+    if (cpus)
+        print_topology(cpus, nodes);
     json_decref(facts);
+    json_decref(cpus);
+    json_decref(nodes);
     return STATUS_OK;
 }

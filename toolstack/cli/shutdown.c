@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * domus shutdown and domus reboot, of some domains or of all. They are all asked before any is waited for, each on a
- * connection of its own.
+ * domus shutdown, reboot and stop-all, of some domains or of all. They are all asked before any is waited for, each on a
+ * connection of its own; stop-all does so with those of one place in the order of starting after the other.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -177,11 +179,103 @@ int command_shutdown(const struct invocation *invocation)
     return run(invocation, &asking);
 }
 
+/* --- all, before the host stops ---------------------------------------------------------------------------------- */
+
+struct stopping {
+    json_t *name;
+    long order; /* of its start; LONG_MAX: after all that are started with the host */
+};
+
+static int compare_order(const void *one, const void *other)
+{
+    long a = ((const struct stopping *)one)->order, b = ((const struct stopping *)other)->order;
+
+    return a < b ? 1 : a > b ? -1 : 0;
+}
+
+/* Where the next group begins: what has another place in the order. */
+static size_t next_group(const struct stopping *list, size_t count, size_t first)
+{
+    size_t next = first;
+
+    while (next < count && list[next].order == list[first].order)
+        next++;
+    return next;
+}
+
+static size_t count_groups(const struct stopping *list, size_t count, size_t first)
+{
+    size_t groups = 0;
+
+    for (; first < count; first = next_group(list, count, first))
+        groups++;
+    return groups;
+}
+
+static long now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
+/* Stop one group after the other within `seconds`, adding the answers to the array. False if one could not be. */
+static bool stop_groups(const struct stopping *list, size_t count, long seconds, json_t *answers)
+{
+    long deadline = now() + seconds;
+    bool good = true, failed;
+    size_t first = 0, next;
+
+    for (; first < count; first = next) {
+        long left = deadline - now(), share = left / (long)count_groups(list, count, first);
+        struct asking asking = { .op = "shutdown", .force = true, .wait = share > 1 ? share : 1 };
+        json_t *group;
+
+        next = next_group(list, count, first);
+        asking.names = json_array();
+        for (size_t i = first; i < next; i++)
+            json_array_append(asking.names, list[i].name);
+        group = ask_all(&asking, &failed);
+        good = good && !failed;
+        json_array_extend(answers, group);
+        json_decref(group);
+        json_decref(asking.names);
+    }
+    return good;
+}
+
 int command_stop_all(const struct invocation *invocation)
 {
-    struct asking asking = { .op = "shutdown", .force = true, .wait = WAIT_DEFAULT };
+    long seconds = WAIT_DEFAULT;
+    struct failure failure;
+    struct stopping *list;
+    json_t *names, *answers, *name;
+    size_t i, count;
+    bool failed;
+    int status;
 
-    if (option_number(invocation, 't', 1, 86400, &asking.wait))
+    if (option_number(invocation, 't', 1, 86400, &seconds))
         return STATUS_USAGE;
-    return run(invocation, &asking);
+    names = running_domains(&failure);
+    if (!names)
+        return report_failure(invocation, &failure);
+    count = json_array_size(names);
+    list = calloc(count + 1, sizeof(*list));
+    if (!list)
+        abort();
+    json_array_foreach(names, i, name)
+    {
+        long order = definition_order(json_string_value(name));
+
+        list[i] = (struct stopping){ .name = name, .order = order < 0 ? LONG_MAX : order };
+    }
+    qsort(list, count, sizeof(*list), compare_order);
+    answers = json_array();
+    failed = !stop_groups(list, count, seconds, answers);
+    status = report_all(invocation, answers, failed);
+    json_decref(answers);
+    json_decref(names);
+    free(list);
+    return status;
 }

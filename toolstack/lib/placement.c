@@ -179,9 +179,9 @@ int hv_pool_sched_set(uint32_t id, struct xen_sysctl_credit_schedule *params)
     return pool_sched(XEN_SYSCTL_SCHEDOP_putinfo, id, params);
 }
 
-int hv_cpu_nodes(uint32_t *nodes, unsigned int max)
+int hv_cpu_topology(struct xen_sysctl_cputopo *cpus, unsigned int max)
 {
-    size_t size = max * sizeof(struct xen_sysctl_cputopo);
+    size_t size = max * sizeof(*cpus);
     struct xen_sysctl_cputopo *table = hv_buf_alloc(size);
     struct xen_sysctl op = { .cmd = XEN_SYSCTL_cputopoinfo, .u.cputopoinfo = { .num_cpus = max } };
     int rc;
@@ -192,8 +192,38 @@ int hv_cpu_nodes(uint32_t *nodes, unsigned int max)
     rc = hv_sysctl(&op);
     if (rc == 0) {
         rc = op.u.cputopoinfo.num_cpus < max ? op.u.cputopoinfo.num_cpus : max;
-        for (int i = 0; i < rc; i++)
-            nodes[i] = table[i].node == XEN_INVALID_NODE_ID ? 0 : table[i].node;
+        memcpy(cpus, table, rc * sizeof(*cpus));
+    }
+    hv_buf_free(table, size);
+    return rc;
+}
+
+int hv_cpu_nodes(uint32_t *nodes, unsigned int max)
+{
+    static struct xen_sysctl_cputopo cpus[CPU_MAP_BITS];
+    int count = hv_cpu_topology(cpus, max < CPU_MAP_BITS ? max : CPU_MAP_BITS);
+
+    for (int i = 0; i < count; i++)
+        nodes[i] = cpus[i].node == XEN_INVALID_NODE_ID ? 0 : cpus[i].node;
+    return count;
+}
+
+int hv_numa_info(struct xen_sysctl_meminfo *nodes, uint32_t *distances, unsigned int max)
+{
+    size_t nodes_size = max * sizeof(*nodes), size = nodes_size + max * max * sizeof(*distances);
+    struct xen_sysctl op = { .cmd = XEN_SYSCTL_numainfo, .u.numainfo = { .num_nodes = max } };
+    uint8_t *table = hv_buf_alloc(size);
+    int rc;
+
+    if (!table)
+        return -ENOMEM;
+    set_xen_guest_handle(op.u.numainfo.meminfo, (struct xen_sysctl_meminfo *)table);
+    set_xen_guest_handle(op.u.numainfo.distance, (uint32_t *)(table + nodes_size));
+    rc = hv_sysctl(&op);
+    if (rc == 0) {
+        rc = op.u.numainfo.num_nodes < max ? op.u.numainfo.num_nodes : max;
+        memcpy(nodes, table, rc * sizeof(*nodes));
+        memcpy(distances, table + nodes_size, (size_t)rc * rc * sizeof(*distances));
     }
     hv_buf_free(table, size);
     return rc;

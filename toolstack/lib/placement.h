@@ -47,6 +47,10 @@ int hv_pool_move_domain(uint32_t id, uint32_t domid);
 int hv_pool_sched_get(uint32_t id, struct xen_sysctl_credit_schedule *params);
 int hv_pool_sched_set(uint32_t id, struct xen_sysctl_credit_schedule *params);
 
+/* Core, socket and node of each CPU, `max` at most; how many CPUs there are. */
+int hv_cpu_topology(struct xen_sysctl_cputopo *cpus, unsigned int max);
+/* Memory of each NUMA node and, row by row, the distances between them, `max` nodes at most; how many there are. */
+int hv_numa_info(struct xen_sysctl_meminfo *nodes, uint32_t *distances, unsigned int max);
 /* The NUMA node of each CPU, `max` at most; how many CPUs there are. */
 int hv_cpu_nodes(uint32_t *nodes, unsigned int max);
 
