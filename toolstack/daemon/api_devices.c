@@ -137,40 +137,14 @@ static void wait_for(struct session *session, struct waiters *waiters, int domid
     session_wait(session, waiters, on_changed);
 }
 
-static void attach(struct session *session, json_t *request, const char *verb, const char *key, enum device_kind kind)
-{
-    json_t *object = json_object_get(request, key);
-    struct subject subject;
-    struct failure failure;
-    uint32_t number = 0;
-
-    if (!find_running(session, request, verb, &subject, &failure))
-        return;
-    if (!json_is_object(object)) {
-        config_refuse(&failure, "see docs/control-protocol.md", "the request has no %s", key);
-        session_fail(session, &failure);
-        return;
-    }
-    wait_for(session, hotplug_attach(subject.domain, kind, object, &number, &failure), subject.domid, number, &failure);
-}
-
-static void op_block_attach(struct session *session, json_t *request)
-{
-    attach(session, request, "attach a disk to", "disk", DEVICE_DISK);
-}
-
-static void op_network_attach(struct session *session, json_t *request)
-{
-    attach(session, request, "attach a network card to", "vif", DEVICE_CARD);
-}
-
 /* A disk by its name in the guest or its number. */
-static bool find_disk(const json_t *request, uint32_t *number)
+static bool find_disk(const json_t *request, const struct config *config, uint32_t *number)
 {
     const json_t *value = json_object_get(request, "device");
     const char *name = json_string_value(value);
     char *end;
 
+    (void)config;
     if (json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= UINT32_MAX) {
         *number = json_integer_value(value);
         return true;
@@ -194,7 +168,33 @@ static bool find_card(const json_t *request, const struct config *config, uint32
             return true;
         }
     }
-    return (!name || !strchr(name, ':')) && find_disk(request, number);
+    return (!name || !strchr(name, ':')) && find_disk(request, config, number);
+}
+
+/* What requests to attach and to detach have for each kind of device. */
+static const struct {
+    const char *key, *attach, *detach;
+    bool (*find)(const json_t *request, const struct config *config, uint32_t *number);
+} kinds[] = {
+    [DEVICE_DISK] = { "disk", "attach a disk to", "detach a disk from", find_disk },
+    [DEVICE_CARD] = { "vif", "attach a network card to", "detach a network card from", find_card },
+};
+
+static void attach(struct session *session, json_t *request, enum device_kind kind)
+{
+    json_t *object = json_object_get(request, kinds[kind].key);
+    struct subject subject;
+    struct failure failure;
+    uint32_t number = 0;
+
+    if (!find_running(session, request, kinds[kind].attach, &subject, &failure))
+        return;
+    if (!json_is_object(object)) {
+        config_refuse(&failure, "see docs/control-protocol.md", "the request has no %s", kinds[kind].key);
+        session_fail(session, &failure);
+        return;
+    }
+    wait_for(session, hotplug_attach(subject.domain, kind, object, &number, &failure), subject.domid, number, &failure);
 }
 
 static void no_such_device(struct session *session, struct failure *failure)
@@ -203,36 +203,40 @@ static void no_such_device(struct session *session, struct failure *failure)
     session_fail(session, failure);
 }
 
-static void op_block_detach(struct session *session, json_t *request)
+static void detach(struct session *session, json_t *request, enum device_kind kind)
 {
     bool force = json_is_true(json_object_get(request, "force"));
     struct subject subject;
     struct failure failure;
     uint32_t number;
 
-    if (!find_running(session, request, "detach a disk from", &subject, &failure))
+    if (!find_running(session, request, kinds[kind].detach, &subject, &failure))
         return;
-    if (find_disk(request, &number))
-        wait_for(session, hotplug_detach(subject.domain, DEVICE_DISK, number, force, &failure), subject.domid, number,
+    if (kinds[kind].find(request, subject.domain->config, &number))
+        wait_for(session, hotplug_detach(subject.domain, kind, number, force, &failure), subject.domid, number,
                  &failure);
     else
         no_such_device(session, &failure);
 }
 
+static void op_block_attach(struct session *session, json_t *request)
+{
+    attach(session, request, DEVICE_DISK);
+}
+
+static void op_block_detach(struct session *session, json_t *request)
+{
+    detach(session, request, DEVICE_DISK);
+}
+
+static void op_network_attach(struct session *session, json_t *request)
+{
+    attach(session, request, DEVICE_CARD);
+}
+
 static void op_network_detach(struct session *session, json_t *request)
 {
-    bool force = json_is_true(json_object_get(request, "force"));
-    struct subject subject;
-    struct failure failure;
-    uint32_t number;
-
-    if (!find_running(session, request, "detach a network card from", &subject, &failure))
-        return;
-    if (find_card(request, subject.domain->config, &number))
-        wait_for(session, hotplug_detach(subject.domain, DEVICE_CARD, number, force, &failure), subject.domid, number,
-                 &failure);
-    else
-        no_such_device(session, &failure);
+    detach(session, request, DEVICE_CARD);
 }
 
 static void op_block_resize(struct session *session, json_t *request)
@@ -244,7 +248,7 @@ static void op_block_resize(struct session *session, json_t *request)
 
     if (!find_running(session, request, "resize a disk of", &subject, &failure))
         return;
-    if (!find_disk(request, &number))
+    if (!find_disk(request, subject.domain->config, &number))
         no_such_device(session, &failure);
     else if (hotplug_resize(subject.domain, number, bytes > 0 ? bytes : 0, &failure))
         session_send_domid(session, subject.domid);
