@@ -55,7 +55,7 @@ grep -q '"detached"' /tmp/events || fail "no event of a detachment: $(cat /tmp/e
 CARDS = """
 brctl addbr lan
 ip link set lan up
-domus network-attach demo bridge=lan mac=00:16:3e:11:22:33 rate=10Mb/s antispoof=1 || fail network-attach
+domus network-attach demo bridge=lan mac=00:16:3e:11:22:33 rate=10Mb/s antispoof=1 ip=10.9.0.2 || fail network-attach
 wait_until 30 inside 'grep -q 00:16:3e:11:22:33 /sys/class/net/eth1/address' || fail "no second card"
 [ -e /sys/class/net/lan/brif/vif1.1 ] || fail "not on bridge lan: $(ls /sys/class/net/*/brif)"
 xenstore_rate=$(domus network-list --json demo | grep -o '"rate":"[0-9,]*"')
@@ -64,7 +64,13 @@ domus network-list demo | grep -q '^1 *0 00:16:3e:11:22:33 *1 *4 ' || fail "$(do
 ip address add 10.9.0.1/24 dev lan
 inside 'ip address add 10.9.0.2/24 dev eth1 && ip link set eth1 up' || fail "eth1 cannot be set up"
 wait_until 60 ping -c 1 -W 1 10.9.0.2 || fail "nothing goes over the new card"
-# A guest that takes another sender's address is not heard.
+# A guest that takes another IP address is not heard.
+inside 'ip address add 10.9.0.4/24 dev eth1' || fail "another address"
+inside 'ping -c 2 -W 2 -I 10.9.0.4 10.9.0.1 > /dev/null' && fail "a forged IP address got through"
+grep -q '^10.9.0.4 ' /proc/net/arp && fail "a forged ARP claim got through: $(cat /proc/net/arp)"
+inside 'ping -c 1 -W 10 -I 10.9.0.2 10.9.0.1 > /dev/null' || fail "its own address does not pass"
+refused 1 domus network-attach demo bridge=lan antispoof=1 ip=fe80::1; says 'cannot guard'
+# A guest that takes another sender's MAC address is not heard.
 inside 'ip link set eth1 down && ip link set eth1 address 00:16:3e:66:66:66 && ip link set eth1 up && ip address add 10.9.0.3/24 dev eth1'
 before=$(cat /sys/class/net/vif1.1/statistics/rx_packets)
 guest demo 'ping -c 5 -W 1 -I 10.9.0.3 10.9.0.1 > /dev/null; true'

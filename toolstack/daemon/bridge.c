@@ -7,10 +7,15 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_bridge.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_gact.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -24,7 +29,7 @@ struct port {
     unsigned int index, bridge;
     uint8_t mac[6];
     struct mnl_socket *socket;
-    unsigned int sequence;
+    unsigned int sequence, filters;
     char request[REQUEST_SIZE];
 };
 
@@ -119,6 +124,103 @@ static int admit_address(struct port *port)
     return finish(port, header);
 }
 
+/* --- addresses that the guest may send from: filters of tc(8), all of them flower's, on what comes from it --------- */
+
+#define DHCP_SERVER_PORT 67
+
+static int add_queueing(struct port *port)
+{
+    struct nlmsghdr *header = begin(port, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE);
+    struct tcmsg *tc = mnl_nlmsg_put_extra_header(header, sizeof(*tc));
+
+    tc->tcm_ifindex = port->index;
+    tc->tcm_parent = TC_H_CLSACT;
+    tc->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+    mnl_attr_put_strz(header, TCA_KIND, "clsact");
+    return finish(port, header);
+}
+
+/* Begin a filter on frames of the protocol, behind those that there are; the keys follow, then finish_filter. */
+static struct nlmsghdr *begin_filter(struct port *port, uint16_t protocol, struct nlattr **keys)
+{
+    struct nlmsghdr *header = begin(port, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
+    struct tcmsg *tc = mnl_nlmsg_put_extra_header(header, sizeof(*tc));
+
+    tc->tcm_ifindex = port->index;
+    tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+    tc->tcm_info = TC_H_MAKE((uint32_t)++port->filters << 16, htons(protocol));
+    mnl_attr_put_strz(header, TCA_KIND, "flower");
+    *keys = mnl_attr_nest_start(header, TCA_OPTIONS);
+    if (protocol != ETH_P_ALL)
+        mnl_attr_put_u16(header, TCA_FLOWER_KEY_ETH_TYPE, htons(protocol));
+    return header;
+}
+
+/* What the filter matches is to pass, or to be dropped. */
+static int finish_filter(struct port *port, struct nlmsghdr *header, struct nlattr *keys, bool pass)
+{
+    struct tc_gact gact = { .action = pass ? TC_ACT_OK : TC_ACT_SHOT };
+    struct nlattr *actions = mnl_attr_nest_start(header, TCA_FLOWER_ACT), *first = mnl_attr_nest_start(header, 1);
+    struct nlattr *options;
+
+    mnl_attr_put_strz(header, TCA_ACT_KIND, "gact");
+    options = mnl_attr_nest_start(header, TCA_ACT_OPTIONS);
+    mnl_attr_put(header, TCA_GACT_PARMS, sizeof(gact), &gact);
+    mnl_attr_nest_end(header, options);
+    mnl_attr_nest_end(header, first);
+    mnl_attr_nest_end(header, actions);
+    mnl_attr_nest_end(header, keys);
+    return finish(port, header);
+}
+
+/* Let pass what comes from an IPv4 address, and its claims (ARP) to have it. */
+static int admit_ip(struct port *port, uint32_t address)
+{
+    struct nlattr *keys;
+    struct nlmsghdr *header = begin_filter(port, ETH_P_IP, &keys);
+    int rc;
+
+    mnl_attr_put_u32(header, TCA_FLOWER_KEY_IPV4_SRC, address);
+    mnl_attr_put_u32(header, TCA_FLOWER_KEY_IPV4_SRC_MASK, UINT32_MAX);
+    /* One that has no address yet may ask for it, and no more. */
+    if (!address) {
+        mnl_attr_put_u8(header, TCA_FLOWER_KEY_IP_PROTO, IPPROTO_UDP);
+        mnl_attr_put_u16(header, TCA_FLOWER_KEY_UDP_DST, htons(DHCP_SERVER_PORT));
+        mnl_attr_put_u16(header, TCA_FLOWER_KEY_UDP_DST_MASK, UINT16_MAX);
+    }
+    rc = finish_filter(port, header, keys, true);
+    if (rc)
+        return rc;
+    header = begin_filter(port, ETH_P_ARP, &keys);
+    mnl_attr_put_u32(header, TCA_FLOWER_KEY_ARP_SIP, address);
+    mnl_attr_put_u32(header, TCA_FLOWER_KEY_ARP_SIP_MASK, UINT32_MAX);
+    return finish_filter(port, header, keys, true);
+}
+
+/* Nothing but IPv4 from the addresses of ip= passes. */
+static int admit_ips(struct port *port)
+{
+    uint32_t addresses[VIF_IPS_MAX];
+    struct nlmsghdr *header;
+    struct nlattr *keys;
+    int count, rc;
+
+    if (!port->vif->antispoof || !port->vif->ip)
+        return 0;
+    count = vif_addresses(port->vif->ip, addresses);
+    rc = add_queueing(port);
+    for (int i = 0; i < count && rc == 0; i++)
+        rc = admit_ip(port, addresses[i]);
+    if (rc == 0)
+        rc = admit_ip(port, INADDR_ANY);
+    if (rc)
+        return rc;
+    header = begin_filter(port, ETH_P_ALL, &keys);
+    return finish_filter(port, header, keys, false);
+}
+
+/* --- more steps -------------------------------------------------------------------------------------------------- */
+
 static int change_vlan(struct port *port, uint16_t type, unsigned int vlan)
 {
     struct nlmsghdr *header = begin_link(port, type, AF_BRIDGE);
@@ -161,6 +263,7 @@ static const struct {
     { set_vlan, "set its VLAN" },
     { guard, "guard it against forged senders (antispoof, isolated): Linux 5.18 or later is needed" },
     { admit_address, "admit the card's address" },
+    { admit_ips, "admit its IP addresses (antispoof, ip): modules sch_ingress, cls_flower and act_gact are needed" },
     { bring_up, "bring it up" },
 };
 

@@ -4,6 +4,7 @@
  */
 #include "device_config.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -231,6 +232,25 @@ static bool check_vif_texts(const char *script, const char *bridge, const char *
     return true;
 }
 
+int vif_addresses(const char *text, uint32_t addresses[VIF_IPS_MAX])
+{
+    int count = 0;
+
+    for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+        char word[INET_ADDRSTRLEN];
+        size_t length = strcspn(text, " ");
+
+        if (length >= sizeof(word) || count == VIF_IPS_MAX)
+            return -1;
+        memcpy(word, text, length);
+        word[length] = '\0';
+        if (inet_pton(AF_INET, word, &addresses[count++]) != 1)
+            return -1;
+        text += length;
+    }
+    return count;
+}
+
 /* The least number that no card has. */
 static unsigned int free_index(const struct config *config)
 {
@@ -249,6 +269,7 @@ static bool parse_vif(const struct config *config, json_t *object, struct vif_co
 {
     const char *bridge = DEFAULT_BRIDGE, *mac = NULL, *ip = NULL, *script = "vif-bridge", *rate = NULL;
     int vlan = 0, mtu = 0, antispoof = 0, isolated = 0, index = free_index(config);
+    uint32_t addresses[VIF_IPS_MAX];
     json_error_t error;
 
     if (json_unpack_ex(object, &error, JSON_STRICT, "{s?s, s?s, s?s, s?s, s?s, s?i, s?i, s?b, s?b, s?i}", "bridge",
@@ -262,6 +283,9 @@ static bool parse_vif(const struct config *config, json_t *object, struct vif_co
     if (rate && !parse_rate(rate, vif))
         return config_refuse(failure, "write it as 10Mb/s (bits) or 1MB/s (bytes), with @20ms behind it if wanted",
                              "%s is not a rate", rate);
+    if (antispoof && ip && vif_addresses(ip, addresses) < 1)
+        return config_refuse(failure, "write IPv4 addresses with spaces between them, or leave ip out to guard its MAC "
+                                      "address alone", "ip=%s is what antispoof cannot guard", ip);
     if (vlan < 0 || vlan > VLAN_MAX || (mtu && (mtu < 68 || mtu > 65535)) || index < 0 || index >= 4096)
         return config_refuse(failure, "give a vlan from 1 to 4094, an mtu from 68 to 65535, a devid below 4096",
                              "vlan=%d, mtu=%d, devid=%d make no sense", vlan, mtu, index);

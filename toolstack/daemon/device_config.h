@@ -14,6 +14,7 @@
 
 #define DISKS_MAX 256
 #define VIFS_MAX 64
+#define VIF_IPS_MAX 16
 #define DEFAULT_BRIDGE "xenbr0"
 #define VLAN_MAX 4094
 
@@ -55,6 +56,9 @@ void vif_config_remove(struct config *config, unsigned int index);
  */
 bool disk_config_check(const struct disk_config *disk, struct failure *failure);
 bool vif_config_check(const struct vif_config *vif, struct failure *failure);
+
+/* The IPv4 addresses, in network order, of a text with spaces between them; -1 if it is something else or too many. */
+int vif_addresses(const char *text, uint32_t addresses[VIF_IPS_MAX]);
 
 /* The number of a virtual disk by its name (xvda, xvdb1, sda, hdc); false if it is none. */
 bool disk_number(const char *vdev, uint32_t *number);

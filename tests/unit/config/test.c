@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 
 #include "config.h"
@@ -95,6 +96,7 @@ static void disks_are_read(void **state)
 
 static void cards_are_read(void **state)
 {
+    uint32_t addresses[VIF_IPS_MAX];
     struct config *config = parse("[]", "[{\"devid\":1,\"rate\":\"10Mb/s\"},{\"rate\":\"2MB/s@20ms\",\"vlan\":7,"
                                         "\"antispoof\":true},{\"mac\":\"00:16:3E:00:00:01\",\"mtu\":9000}]");
 
@@ -115,6 +117,14 @@ static void cards_are_read(void **state)
     refused("[]", "[{\"devid\":1},{\"devid\":1}]", "devid 1");
     refused("[]", "[{\"vlan\":4095}]", "vlan=4095");
     refused("[]", "[{\"bridge\":\"../../etc\"}]", "bridge");
+    refused("[]", "[{\"antispoof\":true,\"ip\":\"fe80::1\"}]", "cannot guard");
+    refused("[]", "[{\"antispoof\":true,\"ip\":\"192.0.2.1/24\"}]", "cannot guard");
+    refused("[]", "[{\"antispoof\":true,\"ip\":\" \"}]", "cannot guard");
+    config = parse("[]", "[{\"antispoof\":true,\"ip\":\" 192.0.2.1  192.0.2.2\"},{\"ip\":\"fe80::1\"}]");
+    assert_non_null(config);
+    assert_int_equal(vif_addresses(config->vifs[0].ip, addresses), 2);
+    assert_int_equal(addresses[1], htonl(0xc0000202));
+    config_free(config);
 }
 
 /* The same for the same domain and card, another for others. */
