@@ -20,6 +20,7 @@
 #include "lib/log.h"
 #include "lifecycle.h"
 #include "listener.h"
+#include "other_console.h"
 #include "session.h"
 
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
@@ -315,14 +316,24 @@ static void op_console(struct session *session, json_t *request)
     const json_t *replay = json_object_get(request, "replay");
     json_int_t bytes = json_is_integer(replay) ? json_integer_value(replay) : 4096;
     struct bufferevent *connection = session->connection;
+    struct console *console;
     struct subject subject;
+    struct failure failure;
 
-    if (!session_find_subject(session, request, "open the console of", true, &subject))
+    if (!session_find_subject(session, request, "open the console of", false, &subject))
         return;
+    console = subject.domain ? subject.domain->console : other_console_find(subject.domid);
+    if (!console) {
+        failure_what(&failure, "cannot open the console of domain %d", subject.domid);
+        failure_why(&failure, subject.domid == 0 ? "that is dom0 itself" : "the tool that made it has given it none");
+        failure_remedy(&failure, subject.domid == 0 ? "log in here" : "see that tool");
+        session_fail(session, &failure);
+        return;
+    }
     session_send(session, json_pack("{s:b, s:i, s:s}", "ok", 1, "domid", subject.domid, "name",
-                                   subject.domain->config->name));
+                                   subject.domain ? subject.domain->config->name : host_domain_name(subject.domid)));
     session->connection = NULL;
-    console_add_viewer(subject.domain->console, connection, bytes < 0 ? 0 : bytes > 1 << 30 ? 1 << 30 : bytes);
+    console_add_viewer(console, connection, bytes < 0 ? 0 : bytes > 1 << 30 ? 1 << 30 : bytes);
 }
 
 const struct operation life_operations[] = {

@@ -93,15 +93,31 @@ static void on_nodes(void *context, const char *changed)
     }
 }
 
+static struct other_console *find(uint16_t domid)
+{
+    struct other_console *other;
+
+    LIST_FOREACH(other, &others, link) {
+        if (other->domid == domid)
+            return other;
+    }
+    return NULL;
+}
+
+struct console *other_console_find(uint16_t domid)
+{
+    struct other_console *other = find(domid);
+
+    return other ? other->console : NULL;
+}
+
 void other_console_begin(uint16_t domid)
 {
     struct other_console *other;
     char path[64];
 
-    LIST_FOREACH(other, &others, link) {
-        if (other->domid == domid)
-            return;
-    }
+    if (find(domid))
+        return;
     other = xcalloc(1, sizeof(*other));
     other->domid = domid;
     other->slave = -1;
@@ -113,12 +129,8 @@ void other_console_begin(uint16_t domid)
 
 void other_console_end(uint16_t domid)
 {
-    struct other_console *other;
+    struct other_console *other = find(domid);
 
-    LIST_FOREACH(other, &others, link) {
-        if (other->domid == domid)
-            break;
-    }
     if (!other)
         return;
     LIST_REMOVE(other, link);

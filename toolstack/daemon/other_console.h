@@ -13,4 +13,7 @@ void other_console_begin(uint16_t domid);
 /* The domain is gone. No error if it had no such console. */
 void other_console_end(uint16_t domid);
 
+/* The console of such a domain; NULL: it has none, or not yet. */
+struct console *other_console_find(uint16_t domid);
+
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -154,6 +155,16 @@ static int end(void **state)
     return 0;
 }
 
+/* A program on the daemon's own socket, of which one end is given to the console. */
+static int view(void)
+{
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    console_add_viewer(other_console_find(DOMID), bufferevent_socket_new(main_loop, ends[1], BEV_OPT_CLOSE_ON_FREE), 0);
+    return ends[0];
+}
+
 /* --- tests --------------------------------------------------------------------------------------------------------- */
 
 static void both_directions_work(void **state)
@@ -230,6 +241,22 @@ static void input_waits_for_the_guest(void **state)
     assert_int_equal(got, sizeof(sent));
 }
 
+/* `printf q | domus console NAME`, in which there is no terminal. */
+static void what_is_piped_into_domus_console_arrives(void **state)
+{
+    int fd = view();
+    char text[64];
+
+    (void)state;
+    assert_null(other_console_find(DOMID + 1));
+    assert_int_equal(write(fd, "q", 1), 1);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    settle();
+    guest_reads(text, sizeof(text));
+    assert_string_equal(text, "q");
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(input_outlives_the_program_that_sent_it, begin, end),
         cmocka_unit_test_setup_teardown(long_input_comes_whole, begin, end),
         cmocka_unit_test_setup_teardown(input_waits_for_the_guest, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_piped_into_domus_console_arrives, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
