@@ -65,9 +65,10 @@ static int open_events(const char *what, struct failure *failure)
 }
 
 /* Wait until nothing is left of the domain. */
-static int wait_for_end(int events, const json_t *created)
+static int wait_for_end(const struct invocation *invocation, int events, const json_t *created)
 {
     const json_t *uuid = json_object_get(created, "uuid");
+    struct failure failure;
     bool gone = false;
     json_t *event;
 
@@ -76,7 +77,13 @@ static int wait_for_end(int events, const json_t *created)
                !strcmp(json_string_value(json_object_get(event, "event")), "destroyed");
         json_decref(event);
     }
-    return gone ? STATUS_OK : STATUS_FAILED;
+    if (gone)
+        return STATUS_OK;
+    failure_what(&failure, "cannot wait for the domain's end");
+    failure_why(&failure, "the daemon has ended; the domain runs on");
+    failure_remedy(&failure, "start the daemon, then: domus events -u destroyed %s",
+                   json_string_value(json_object_get(created, "name")));
+    return report_failure(invocation, &failure);
 }
 
 static void print_created(const struct invocation *invocation, const json_t *reply)
@@ -120,7 +127,7 @@ int command_create(const struct invocation *invocation)
         print_created(invocation, reply);
         status = option_value(invocation, 'c') ? attach(invocation, fd, reply) : STATUS_OK;
         if (foreground && status == STATUS_OK)
-            status = wait_for_end(events, reply);
+            status = wait_for_end(invocation, events, reply);
     } else {
         status = report_failure(invocation, &failure);
     }
