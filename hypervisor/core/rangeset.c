@@ -177,16 +177,20 @@ bool rangeset_is_empty(struct rangeset *r)
     return !r || READ_ONCE(r->nr) == 0;
 }
 
-int rangeset_report_ranges(struct rangeset *r, unsigned long first, unsigned long last,
-                           int (*fn)(unsigned long first, unsigned long last, void *arg), void *arg)
+bool rangeset_next(struct rangeset *r, unsigned long *first, unsigned long *last)
 {
-    int rc = 0;
+    unsigned int i;
+    bool found;
 
     read_lock(&r->lock);
-    for (unsigned int i = find(r, first); !rc && i < r->nr && r->range[i].first <= last; i++)
-        rc = fn(max(r->range[i].first, first), min(r->range[i].last, last), arg);
+    i = find(r, *first);
+    found = i < r->nr;
+    if (found) {
+        *first = r->range[i].first;
+        *last = r->range[i].last;
+    }
     read_unlock(&r->lock);
-    return rc;
+    return found;
 }
 
 void rangeset_print(struct rangeset *r)

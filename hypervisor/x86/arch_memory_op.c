@@ -105,9 +105,8 @@ static int put_entry(struct map_writer *w, u64 start, u64 end, u32 type)
 }
 
 /* Frames between the ranges that dom0 may touch are the hypervisor's: reserved, so that nothing is placed there. */
-static int put_gap(unsigned long first, unsigned long last, void *arg)
+static int put_gap(struct map_writer *w, unsigned long first, unsigned long last)
 {
-    struct map_writer *w = arg;
     u64 start = (u64)w->next << PAGE_SHIFT, end = (u64)first << PAGE_SHIFT;
 
     w->next = last + 1;
@@ -120,6 +119,7 @@ static long machine_memory_map(guest_ptr_t arg)
 {
     struct domain *d = current->domain;
     struct xen_memory_map map;
+    unsigned long first, last;
     struct map_writer w;
     int rc = 0;
 
@@ -133,7 +133,9 @@ static long machine_memory_map(guest_ptr_t arg)
 
         rc = put_entry(&w, r->start, r->end, r->type);
     }
-    rc = rc ?: rangeset_report_ranges(d->iomem_caps, 0, ~0UL, put_gap, &w);
+    /* The range that ends with the last number of all is the last one. */
+    for (first = 0, last = 0; !rc && last != ~0UL && rangeset_next(d->iomem_caps, &first, &last); first = last + 1)
+        rc = put_gap(&w, first, last);
     /* A map that does not fit is cut: the kernel sees the start of it. */
     if (rc && rc != -ENOBUFS)
         return rc;

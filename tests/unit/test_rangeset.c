@@ -45,8 +45,10 @@ static void random_walk(void **state)
 static void edges(void **state)
 {
     struct rangeset *r = rangeset_new("test");
+    unsigned long first = 0, last = 0;
 
     (void)state;
+    assert_false(rangeset_next(r, &first, &last));
     assert_int_equal(rangeset_add_range(r, 2, 1), -EINVAL);
     assert_int_equal(rangeset_add_range(r, 0, ~0ul), 0);
     assert_true(rangeset_contains_singleton(r, ~0ul));
@@ -55,6 +57,16 @@ static void edges(void **state)
     assert_true(rangeset_contains_range(r, 1, ~0ul - 1));
     assert_false(rangeset_contains_range(r, 0, 1));
     assert_false(rangeset_contains_range(NULL, 0, 1));
+    assert_int_equal(rangeset_remove_range(r, 10, 19), 0);
+    assert_true(rangeset_next(r, &first, &last));
+    assert_int_equal(first, 1);
+    assert_int_equal(last, 9);
+    first = 10;
+    assert_true(rangeset_next(r, &first, &last));
+    assert_int_equal(first, 20);
+    assert_int_equal(last, ~0ul - 1);
+    first = ~0ul;
+    assert_false(rangeset_next(r, &first, &last));
     rangeset_destroy(r);
     rangeset_destroy(NULL);
 }

@@ -23,10 +23,8 @@ bool rangeset_contains_range(struct rangeset *r, unsigned long first, unsigned l
 bool rangeset_overlaps_range(struct rangeset *r, unsigned long first, unsigned long last);
 bool rangeset_is_empty(struct rangeset *r);
 
-/* Calls fn for the parts of the set inside of [first, last], in order; stops at its first error. */
-int rangeset_report_ranges(struct rangeset *r, unsigned long first, unsigned long last,
-                           int (*fn)(unsigned long first, unsigned long last, void *arg),
-                           void *arg);
+/* The first range that ends at or after *first: its ends in *first and *last. false: there is none. */
+bool rangeset_next(struct rangeset *r, unsigned long *first, unsigned long *last);
 /* To the console, a line a range. */
 void rangeset_print(struct rangeset *r);
 
