@@ -25,8 +25,10 @@ struct dirty_log {
     unsigned long nr_pages, nr_leaves;
     unsigned long populated;            /* leaves that are there: the first ones */
     unsigned long count;                /* atomic */
-    u32 reader;                         /* of a reading that was preempted; 0: none. Domctl lock */
-    unsigned long next;                 /* where it goes on */
+    /* Domctl lock: a reading that was preempted, whose it is, and where it goes on. */
+    bool reading;
+    struct dirty_reader reader;
+    unsigned long next;
     unsigned long *leaf[];
 };
 
@@ -136,16 +138,23 @@ static int read_chunk(struct dirty_log *log, bool clean, char *bitmap, unsigned 
     return 0;
 }
 
-int dirty_log_read(struct dirty_log *log, u32 reader, bool clean, void *bitmap, unsigned long nr_pages)
+static bool same_reader(const struct dirty_reader *a, const struct dirty_reader *b)
+{
+    return a->space == b->space && a->record == b->record && a->op == b->op;
+}
+
+int dirty_log_read(struct dirty_log *log, const struct dirty_reader *reader, bool clean, void *bitmap,
+                   unsigned long nr_pages)
 {
     bool progress = false;
     int rc = 0;
 
-    if (log->reader && log->reader != reader)
+    if (log->reading && !same_reader(&log->reader, reader))
         return -EBUSY;
-    if (!log->reader)
+    if (!log->reading)
         log->next = 0;
-    log->reader = reader;
+    log->reading = true;
+    log->reader = *reader;
     while (!rc && log->next < nr_pages) {
         unsigned long nr = min(nr_pages - log->next, CHUNK_BITS);
 
@@ -155,7 +164,7 @@ int dirty_log_read(struct dirty_log *log, u32 reader, bool clean, void *bitmap, 
         log->next += nr;
         progress = true;
     }
-    log->reader = 0;
+    log->reading = false;
     if (!rc && clean)
         log->count = 0;
     return rc;

@@ -10,6 +10,7 @@
  */
 #include "evtchn.h"
 
+#include <domus/dirty_log.h>
 #include <domus/xmalloc.h>
 #include <asm/mm.h>
 
@@ -349,6 +350,22 @@ int evtchn_fifo_expand_array(struct domain *d, const struct evtchn_expand_array 
     if (rc)
         put_page_and_type(pg);
     return rc;
+}
+
+void evtchn_mark_dirty(struct domain *d)
+{
+    const struct evtchn_fifo_domain *fifo;
+    const struct vcpu *v;
+
+    spin_lock(&d->evtchn.lock);
+    fifo = d->evtchn.fifo;
+    for_each_vcpu(d, v) {
+        if (v->evtchn_fifo && v->evtchn_fifo->control_page)
+            mark_dirty(d, page_to_mfn(v->evtchn_fifo->control_page));
+    }
+    for (unsigned int i = 0; fifo && i < fifo->nr_words / WORDS_PER_PAGE; i++)
+        mark_dirty(d, virt_to_mfn(fifo->array[i]));
+    spin_unlock(&d->evtchn.lock);
 }
 
 void evtchn_fifo_destroy(struct domain *d)

@@ -168,11 +168,10 @@ long arch_do_domctl(struct xen_domctl *op, struct domain *d, guest_ptr_t u_domct
 {
     long rc;
 
-    (void)u_domctl;
     switch (op->cmd) {
     case XEN_DOMCTL_shadow_op:
         *copyback = true;
-        return pv_shadow_op(d, &op->u.shadow_op);
+        return pv_shadow_op(d, &op->u.shadow_op, u_domctl);
     case XEN_DOMCTL_ioport_permission:
         return ioport_permission(d, &op->u.ioport_permission);
     case XEN_DOMCTL_getpageframeinfo3:

@@ -297,6 +297,33 @@ static void hypercalls_are_logged(void)
     end_domain();
 }
 
+/* Queues of events are written at any moment: their pages always count as written. */
+static void event_queues_are_logged(void)
+{
+    struct evtchn_init_control control = { .offset = 64 };
+    struct evtchn_expand_array array;
+
+    if (!can_log())
+        return;
+    start_domain();
+    control.control_gfn = frames[DATA];
+    array.array_gfn = frames[DATA + 1];
+    map_at(window, DATA + 2);
+    memcpy(window, &control, sizeof(control));
+    memcpy(window + 8, &array, sizeof(array));
+    map_at(window, NR_PAGES);
+    check_eq(let_call(__HYPERVISOR_event_channel_op, EVTCHNOP_init_control, VA(DATA + 2), 0, 0), 0);
+    check_eq(let_call(__HYPERVISOR_event_channel_op, EVTCHNOP_expand_array, VA(DATA + 2) + 64, 0, 0), 0);
+    check_eq(log_on(), 0);
+    for (unsigned int i = 0; i < 2; i++) {
+        read_log(XEN_DOMCTL_SHADOW_OP_CLEAN);
+        check(is_dirty(DATA));
+        check(is_dirty(DATA + 1));
+        check(!is_dirty(DATA + 3));
+    }
+    end_domain();
+}
+
 /* Changed entries count at once, and the tables keep what the guest wrote. */
 static void page_tables_change(void)
 {
@@ -443,5 +470,5 @@ static void no_page_is_lost(void)
 }
 
 TESTS({ "writes are logged", writes_are_logged }, { "hypercalls are logged", hypercalls_are_logged },
-      { "page tables change", page_tables_change }, { "on and off again", on_and_off_again },
-      { "bad arguments", bad_arguments }, { "no page is lost", no_page_is_lost });
+      { "event queues are logged", event_queues_are_logged }, { "page tables change", page_tables_change },
+      { "on and off again", on_and_off_again }, { "bad arguments", bad_arguments }, { "no page is lost", no_page_is_lost });

@@ -10,6 +10,8 @@
 #define BYTES    (NR_PAGES / 8)
 
 static struct domain *d;
+/* Two processes that do the same at the same address, and what one of them does besides. */
+static const struct dirty_reader reader_a = { 1, 0x1000, 11 }, reader_b = { 2, 0x1000, 11 }, reader_c = { 1, 0x2000, 11 };
 
 static struct dirty_log *start(unsigned long nr_pages)
 {
@@ -39,7 +41,7 @@ static int read_all(bool clean, void *bitmap, unsigned long nr)
     int rc;
 
     do
-        rc = dirty_log_read(d->dirty_log, 1, clean, bitmap, nr);
+        rc = dirty_log_read(d->dirty_log, &reader_a, clean, bitmap, nr);
     while (rc == -ERESTART);
     return rc;
 }
@@ -152,13 +154,14 @@ static void two_readers(void **state)
     (void)state;
     mark_dirty(d, _mfn(1));
     host_preempt_every = 1;
-    assert_int_equal(dirty_log_read(log, 1, true, host_guest, NR_PAGES), -ERESTART);
-    assert_int_equal(dirty_log_read(log, 2, false, host_guest, NR_PAGES), -EBUSY);
+    assert_int_equal(dirty_log_read(log, &reader_a, true, host_guest, NR_PAGES), -ERESTART);
+    assert_int_equal(dirty_log_read(log, &reader_b, true, host_guest, NR_PAGES), -EBUSY);
+    assert_int_equal(dirty_log_read(log, &reader_c, true, host_guest, NR_PAGES), -EBUSY);
     host_preempt_every = 0;
     /* One that is read already stays dirty for the next time if it is written again. */
     mark_dirty(d, _mfn(1));
-    assert_int_equal(dirty_log_read(log, 1, true, host_guest, NR_PAGES), 0);
-    assert_int_equal(dirty_log_read(log, 2, false, host_guest, NR_PAGES), 0);
+    assert_int_equal(dirty_log_read(log, &reader_a, true, host_guest, NR_PAGES), 0);
+    assert_int_equal(dirty_log_read(log, &reader_b, false, host_guest, NR_PAGES), 0);
     assert_true(bit(1));
     stop();
 }

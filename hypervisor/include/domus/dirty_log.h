@@ -37,12 +37,20 @@ bool dirty_log_marked(const struct dirty_log *log, mfn_t mfn);
 /* Writes since the log was cleaned: how many pages were clean before. */
 unsigned long dirty_log_count(const struct dirty_log *log);
 
+/* Whose reading it is: nobody has the same here at a time. */
+struct dirty_reader {
+    unsigned long space;        /* the caller's address space */
+    unsigned long record;       /* the address there that describes the operation */
+    u32 op;
+};
+
 /*
  * Writes the bits of pages 0 to nr_pages - 1 to the guest's bitmap (NULL: nowhere), zero where the log does
  * not reach, and with clean makes those pages clean, and the count zero. Bits set meanwhile are not lost.
- * reader tells one caller's operation from another's. 0, -EFAULT (pages not written yet stay dirty),
- * -ERESTART (call again, with the same arguments), -EBUSY (another reader is half-way). Domctl lock held.
+ * 0, -EFAULT (pages not written yet stay dirty), -ERESTART (call again, with the same arguments), -EBUSY (another reader
+ * is half-way). Domctl lock held.
  */
-int dirty_log_read(struct dirty_log *log, u32 reader, bool clean, void *bitmap, unsigned long nr_pages);
+int dirty_log_read(struct dirty_log *log, const struct dirty_reader *reader, bool clean, void *bitmap,
+                   unsigned long nr_pages);
 
 #endif

@@ -65,6 +65,9 @@ int evtchn_send(struct domain *d, unsigned int port);
 bool evtchn_port_valid(const struct domain *d, unsigned int port);
 bool evtchn_port_pending(const struct domain *d, unsigned int port);
 
+/* Marks the pages of d's queues in its log of written pages, which it has: events are linked there at any moment. */
+void evtchn_mark_dirty(struct domain *d);
+
 /* Physical interrupts bound to v follow it: called when v changed CPU, with no interrupt's lock held. */
 void evtchn_move_pirqs(struct vcpu *v);
 

@@ -8,6 +8,7 @@
 
 #include <domus/arch.h>
 #include <domus/dirty_log.h>
+#include <domus/event.h>
 #include <domus/lib.h>
 #include <asm/current.h>
 #include <asm/smp.h>
@@ -123,11 +124,13 @@ static void mark_records(struct domain *d)
         if (!mfn_eq(v->vcpu_info_mfn, INVALID_MFN))
             dirty_log_mark(d, v->vcpu_info_mfn);
     }
+    evtchn_mark_dirty(d);
 }
 
-static long read_log(struct domain *d, struct xen_domctl_shadow_op *op)
+static long read_log(struct domain *d, struct xen_domctl_shadow_op *op, guest_ptr_t u_domctl)
 {
     bool clean = op->op == XEN_DOMCTL_SHADOW_OP_CLEAN;
+    const struct dirty_reader reader = { mfn_x(current->arch.guest_table), u_domctl, op->op };
     struct shadow *s = &d->arch.shadow;
     u64 written;
     int rc;
@@ -139,8 +142,7 @@ static long read_log(struct domain *d, struct xen_domctl_shadow_op *op)
     mark_records(d);
     op->pages = min(op->pages, (u64)MAX_LOG_PAGES);
     written = dirty_log_count(d->dirty_log);
-    rc = dirty_log_read(d->dirty_log, (u32)current->domain->domain_id << 8 | (op->op + 1), clean,
-                        op->dirty_bitmap.p, op->pages);
+    rc = dirty_log_read(d->dirty_log, &reader, clean, op->dirty_bitmap.p, op->pages);
     if (rc == -ERESTART || rc == -EBUSY)
         return rc;
     op->stats.fault_count = (u32)min(s->fault_count, (u64)~0u);
@@ -155,7 +157,7 @@ static long read_log(struct domain *d, struct xen_domctl_shadow_op *op)
 
 /* ---- Dispatch ---- */
 
-long pv_shadow_op(struct domain *d, struct xen_domctl_shadow_op *op)
+long pv_shadow_op(struct domain *d, struct xen_domctl_shadow_op *op, guest_ptr_t u_domctl)
 {
     if (d == current->domain)
         return -EINVAL;
@@ -174,7 +176,7 @@ long pv_shadow_op(struct domain *d, struct xen_domctl_shadow_op *op)
         return enable(d);
     case XEN_DOMCTL_SHADOW_OP_CLEAN:
     case XEN_DOMCTL_SHADOW_OP_PEEK:
-        return read_log(d, op);
+        return read_log(d, op, u_domctl);
     case XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION:
         op->mb = (u32)DIV_ROUND_UP(d->arch.shadow.total, PAGES_A_MB);
         return 0;

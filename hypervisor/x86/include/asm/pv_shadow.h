@@ -7,6 +7,7 @@
 #define ASM_PV_SHADOW_H
 
 #include <domus/domain.h>
+#include <domus/hypercall.h>
 #include <asm/mm.h>
 #include <asm/page.h>
 
@@ -59,9 +60,9 @@ unsigned long shadow_wanted_pool(const struct domain *d);
 
 /* ---- x86/pv/log_dirty.c ---- */
 
-/* XEN_DOMCTL_shadow_op. -ERESTART: call again. Domctl lock held. */
+/* XEN_DOMCTL_shadow_op, from the caller's record at u_domctl. -ERESTART: call again. Domctl lock held. */
 struct xen_domctl_shadow_op;
-long pv_shadow_op(struct domain *d, struct xen_domctl_shadow_op *op);
+long pv_shadow_op(struct domain *d, struct xen_domctl_shadow_op *op, guest_ptr_t u_domctl);
 /* Frees all of the above of a dying domain, whose vCPUs do not run. 0 or -ERESTART. */
 int pv_log_dirty_relinquish(struct domain *d);
 
