@@ -162,11 +162,11 @@ int pv_drop_guest_tables(struct vcpu *v)
         if (mfn_x(mfn) == 0)
             continue;
         *tables[i] = _mfn(0);
+        update_cr3(v);
         rc = put_page_and_type_preemptible(mfn_to_page(mfn));
         if (rc)
             v->arch.old_guest_table = mfn;
     }
-    update_cr3(v);
     return rc;
 }
 

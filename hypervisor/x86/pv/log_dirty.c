@@ -89,28 +89,39 @@ static void take_interrupt(void *unused)
     (void)unused;
 }
 
-static void leave_mode(struct domain *d)
+/* 0 or -ERESTART; the domain does not run until it is done. */
+static int leave_mode(struct domain *d)
 {
-    domain_pause(d);
-    d->arch.shadow.spare = shadow_stop(d);
+    struct shadow *s = &d->arch.shadow;
+    int rc;
+
+    if (!s->leaving)
+        domain_pause(d);
+    s->leaving = true;
+    rc = shadow_clear(d);
+    if (rc)
+        return rc;
+    s->spare = shadow_stop(d);
+    s->leaving = false;
     domain_unpause(d);
     /* Whoever found the log is done with it: dirty_log_mark. */
     on_selected_cpus(&cpu_online_map, take_interrupt, NULL, true);
-    d->arch.shadow.ending = -EBUSY;
+    s->ending = -EBUSY;
+    return 0;
 }
 
 static long disable(struct domain *d)
 {
-    if (d->dirty_log)
-        leave_mode(d);
-    return d->arch.shadow.ending ? discard(d) : 0;
+    int rc = d->dirty_log ? leave_mode(d) : 0;
+
+    return !rc && d->arch.shadow.ending ? discard(d) : rc;
 }
 
 int pv_log_dirty_relinquish(struct domain *d)
 {
-    if (d->dirty_log)
-        leave_mode(d);
-    return discard(d);
+    int rc = d->dirty_log ? leave_mode(d) : 0;
+
+    return rc ? rc : discard(d);
 }
 
 /* ---- Reading ---- */

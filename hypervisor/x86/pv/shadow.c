@@ -11,6 +11,9 @@
  *     what the old entry referred to. TLBs are then as far behind as they would be without shadows.
  *   - A table loses its shadow (shadow_table_ended) before it drops what its entries refer to.
  *   - A shadow's page is used for another only after all CPUs that run the domain have flushed their TLBs.
+ *   - All shadows are emptied at once, whatever their number: the roots that vCPUs hold are, a new turn begins, and TLBs
+ *     are flushed. The others are out of the CPUs' reach then, and are emptied when a walk comes by that finds in them
+ *     the mark of another turn.
  *
  * The lock, d->arch.shadow.lock, guards all shadows. Under it, the tables that a walk from a vCPU's base goes
  * through stay what they are: to drop one, its last entry must have been changed, and then the lock taken.
@@ -44,6 +47,8 @@
 #define PAGES_A_POOL_PAGE 256
 /* Moved between pool and heap between two looks for other work. */
 #define POOL_A_SLICE 64
+/* Shadows given up at once, where pages are wanted or the mode ends. */
+#define DETACH_MOST 2048
 
 static inline struct shadow *shadow_of(struct domain *d) { return &d->arch.shadow; }
 static inline pte_t *shadow_table(const struct page_info *pg) { return mfn_to_virt(_mfn(pg->shadow)); }
@@ -52,7 +57,7 @@ void shadow_init(struct domain *d)
 {
     struct shadow *s = shadow_of(d);
 
-    BUILD_BUG_ON(DIRECTMAP_SIZE >> PAGE_SHIFT > 1UL << 32);     /* page_info.shadow */
+    BUILD_BUG_ON(DIRECTMAP_SIZE >> PAGE_SHIFT > 1UL << 32);     /* page_info.shadow and .shadowed */
     spin_lock_init(&s->lock, RANK_SHADOW);
     INIT_LIST_HEAD(&s->free);
     INIT_LIST_HEAD(&s->stale);
@@ -70,7 +75,8 @@ static void attach(struct shadow *s, struct page_info *pg, struct list_head *lis
     s->nr_free--;
     list_move_tail(&page->list, list);
     clear_page(page_to_virt(page));
-    page->shadowed = mfn_x(page_to_mfn(pg));
+    page->shadowed = (u32)mfn_x(page_to_mfn(pg));
+    page->shadow_turn = s->turn;
     WRITE_ONCE(pg->shadow, (u32)mfn_x(page_to_mfn(page)));
     /* From now on a changed entry of pg is told here, or has been changed before it is looked at. */
     smp_mb();
@@ -85,18 +91,6 @@ static void detach(struct shadow *s, struct page_info *page)
     s->nr_stale++;
 }
 
-static bool root_in_use(const struct domain *d, const struct page_info *page)
-{
-    unsigned long maddr = mfn_to_maddr(page_to_mfn(page));
-    const struct vcpu *v;
-
-    for_each_vcpu(d, v) {
-        if (v->arch.cr3_kernel == maddr || v->arch.cr3_user == maddr)
-            return true;
-    }
-    return false;
-}
-
 static void clear_guest_slots(pte_t *l4)
 {
     for (unsigned int i = 0; i < PTES_PER_PAGE; i++) {
@@ -105,20 +99,57 @@ static void clear_guest_slots(pte_t *l4)
     }
 }
 
-/* All shadows go, but for empty roots that CPUs may be using. TLBs are to be flushed. */
-static void detach_all(struct domain *d)
+/* Empties the root with that base; 0: there is none. */
+static void empty_root(struct shadow *s, unsigned long cr3)
+{
+    struct page_info *page = mfn_to_page(maddr_to_mfn(cr3));
+
+    if (cr3 == 0)
+        return;
+    clear_guest_slots(page_to_virt(page));
+    page->shadow_turn = s->turn;
+}
+
+/* Empties all shadows; of those that vCPUs do not hold, nothing has this turn's mark then. TLBs are to be flushed. */
+static void empty_all(struct domain *d)
 {
     struct shadow *s = shadow_of(d);
-    struct page_info *page, *next;
+    struct vcpu *v;
 
-    list_for_each_entry_safe(page, next, &s->roots, list) {
-        if (root_in_use(d, page))
-            clear_guest_slots(page_to_virt(page));
-        else
-            detach(s, page);
+    s->turn++;
+    for_each_vcpu(d, v) {
+        empty_root(s, v->arch.cr3_kernel);
+        empty_root(s, v->arch.cr3_user);
     }
-    list_for_each_entry_safe(page, next, &s->tables, list)
-        detach(s, page);
+}
+
+/* Detaches the oldest of a list, nr at most, which are all empty; roots that vCPUs hold stay. Returns how many it were. */
+static unsigned int detach_oldest(struct shadow *s, struct list_head *list, unsigned int nr)
+{
+    struct page_info *page, *next;
+    unsigned int done = 0;
+
+    list_for_each_entry_safe(page, next, list, list) {
+        if (done == nr)
+            break;
+        if (page->shadow_turn != s->turn) {
+            detach(s, page);
+            done++;
+        }
+    }
+    return done;
+}
+
+/* Empties all shadows and gives up some. Returns whether there may be more. TLBs are to be flushed. */
+static bool detach_some(struct domain *d)
+{
+    struct shadow *s = shadow_of(d);
+    unsigned int done;
+
+    empty_all(d);
+    done = detach_oldest(s, &s->tables, DETACH_MOST);
+    done += detach_oldest(s, &s->roots, DETACH_MOST - done);
+    return done == DETACH_MOST;
 }
 
 static void flush_stale(struct domain *d)
@@ -133,7 +164,7 @@ static void flush_stale(struct domain *d)
     s->nr_stale = 0;
 }
 
-/* Sees to it that nr pages are free. Shadows may go, but for the roots of vCPUs. */
+/* Sees to it that nr pages, which are few, are free. Shadows may go, but for the roots of vCPUs. */
 static void reserve(struct domain *d, unsigned int nr)
 {
     struct shadow *s = shadow_of(d);
@@ -141,7 +172,7 @@ static void reserve(struct domain *d, unsigned int nr)
     if (likely(s->nr_free >= nr))
         return;
     if (s->nr_free + s->nr_stale < nr)
-        detach_all(d);
+        (void)detach_some(d);
     flush_stale(d);
     BUG_ON(s->nr_free < nr);
 }
@@ -199,6 +230,12 @@ int shadow_set_pool(struct domain *d, unsigned long pages)
     return 0;
 }
 
+/* Whether the shadow of the guest's table pg has been emptied since all were. */
+static bool is_of_this_turn(const struct shadow *s, const struct page_info *pg)
+{
+    return mfn_to_page(_mfn(pg->shadow))->shadow_turn == s->turn;
+}
+
 /* ---- Roots ---- */
 
 /* The page table base for the guest's fourth level `table`, which v holds; in_use: v runs on it now. */
@@ -216,6 +253,8 @@ static void set_root(struct vcpu *v, unsigned long *cr3, mfn_t table, bool in_us
     if (!pg->shadow) {
         reserve(d, 1);
         attach(shadow_of(d), pg, &shadow_of(d)->roots);
+    } else if (!is_of_this_turn(shadow_of(d), pg)) {
+        empty_root(shadow_of(d), mfn_to_maddr(_mfn(pg->shadow)));
     }
     l4 = shadow_table(pg);
     /* The slot of the machine-to-physical table comes and goes (x86/pv/cr3.c), the others stay. */
@@ -329,6 +368,17 @@ static void fill_leaf(struct walk *w, pte_t *shadow, pte_t *p, pte_t e, bool may
     set_shadow_entry(w, shadow, e);
 }
 
+/* The shadow of the guest's table pg, below a root, is there and of this turn. */
+static void want_shadow(struct shadow *s, struct page_info *pg)
+{
+    if (!pg->shadow) {
+        attach(s, pg, &s->tables);
+    } else if (!is_of_this_turn(s, pg)) {
+        clear_page(shadow_table(pg));
+        mfn_to_page(_mfn(pg->shadow))->shadow_turn = s->turn;
+    }
+}
+
 /* Goes down from the root pg. Returns whether the guest's tables permit the access; what they permit is filled. */
 static bool fill(struct walk *w, struct page_info *pg)
 {
@@ -353,8 +403,7 @@ static bool fill(struct walk *w, struct page_info *pg)
         if (!set_accessed(w, p, &e, _PAGE_ACCESSED))
             return false;
         below = mfn_to_page(pte_mfn(e));
-        if (!below->shadow)
-            attach(shadow_of(w->d), below, &shadow_of(w->d)->tables);
+        want_shadow(shadow_of(w->d), below);
         set_shadow_entry(w, shadow, pte_from_mfn(_mfn(below->shadow), pte_flags(e)));
         pg = below;
     }
@@ -385,7 +434,7 @@ void shadow_revoke(struct domain *d)
     struct shadow *s = shadow_of(d);
 
     spin_lock(&s->lock);
-    detach_all(d);
+    empty_all(d);
     flush_stale(d);
     spin_unlock(&s->lock);
 }
@@ -402,6 +451,22 @@ void shadow_start(struct domain *d, struct dirty_log *log)
     }
 }
 
+int shadow_clear(struct domain *d)
+{
+    struct shadow *s = shadow_of(d);
+    bool more;
+
+    do {
+        spin_lock(&s->lock);
+        more = detach_some(d);
+        flush_stale(d);
+        spin_unlock(&s->lock);
+        if (more && hypercall_preempt_check())
+            return -ERESTART;
+    } while (more);
+    return 0;
+}
+
 struct dirty_log *shadow_stop(struct domain *d)
 {
     struct shadow *s = shadow_of(d);
@@ -413,8 +478,11 @@ struct dirty_log *shadow_stop(struct domain *d)
         v->arch.cr3_kernel = mfn_to_maddr(v->arch.guest_table);
         v->arch.cr3_user = mfn_to_maddr(v->arch.guest_table_user);
     }
-    detach_all(d);
+    /* The roots that vCPUs held are left. */
+    s->turn++;
+    (void)detach_oldest(s, &s->roots, ~0u);
     flush_stale(d);
+    BUG_ON(s->nr_free != s->total);
     WRITE_ONCE(d->dirty_log, NULL);
     spin_unlock(&s->lock);
     for_each_vcpu(d, v)

@@ -93,11 +93,13 @@ struct shadow {
     struct list_head stale;          /* pages that are to be flushed from TLBs first */
     struct list_head tables, roots;  /* pages in use, for levels 1 to 3 and level 4 */
     unsigned long nr_free, nr_stale;
+    u32 turn;                        /* shadows emptied in other turns count as empty */
     u64 fault_count;
 
     /* Under the domctl lock; x86/pv/log_dirty.c. */
     unsigned long total;             /* of the pool */
     struct dirty_log *spare;         /* a log not used yet, or no longer */
+    bool leaving;                    /* shadows are being taken apart, and the domain is paused for it */
     int ending;                      /* pool and spare log are being freed; for who asks for them, an error */
 };
 

@@ -22,7 +22,10 @@ struct page_info {
     union {
         unsigned long type_info;    /* PGT_*, atomic; frames in use */
         unsigned long free_order;   /* heap: order of the free block that starts here */
-        unsigned long shadowed;     /* pages of a shadow pool: frame of the table that this shadows; x86/pv/shadow.c */
+        struct {                    /* pages of a shadow pool; x86/pv/shadow.c */
+            u32 shadowed;           /* frame of the table that this shadows */
+            u32 shadow_turn;        /* when it was emptied */
+        };
     };
     struct domain *owner;           /* NULL: nobody's, or the hypervisor's own */
     u32 tlbflush_timestamp;         /* when a type was last dropped: stale TLB entries may live until flushed */

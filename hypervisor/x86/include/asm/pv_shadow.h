@@ -45,9 +45,11 @@ void shadow_revoke(struct domain *d);
 
 /*
  * From the guest's own tables to shadows and back, with log as d->dirty_log meanwhile. No vCPU of d runs,
- * the domctl lock is held. shadow_stop returns the log, which others may still be marking.
+ * the domctl lock is held. shadow_clear, which comes before shadow_stop, takes the shadows apart: 0 or -ERESTART,
+ * call again before a vCPU has run. shadow_stop returns the log, which others may still be marking.
  */
 void shadow_start(struct domain *d, struct dirty_log *log);
+int shadow_clear(struct domain *d);
 struct dirty_log *shadow_stop(struct domain *d);
 
 /*
