@@ -3,12 +3,14 @@
  * The log of written pages (XEN_DOMCTL_shadow_op), as dom0: on a small domain that writes, calls hypercalls and changes its
  * page tables as it is told by a page that it shares with the test.
  */
+/* SMP: 2 */
 #include "kernel.h"
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
 
 #define NOBODY 0x1234
 #define NR_PAGES 32
+#define NR_VCPUS 3
 
 /* Pages of the domain, by their numbers for the domain; each is mapped at VA() of its number. */
 enum { L4, L3, L2, L1, CODE, COMMAND, DATA, DATA_RO = DATA + 4, UNUSED };
@@ -26,7 +28,8 @@ static volatile struct command {
     uint64_t result;
 } *command;
 
-extern const char agent[], agent_end[];
+/* A racer does the same hypercall over and over; its result is the bits of all results. */
+extern const char agent[], racer[], agent_end[];
 asm(".pushsection .rodata\n"
     "agent:\n"
     "1:  incq (%rbx)\n"
@@ -51,6 +54,15 @@ asm(".pushsection .rodata\n"
     "    xor  %edi, %edi\n"                 /* SCHEDOP_yield */
     "    syscall\n"
     "    jmp  1b\n"
+    "racer:\n"
+    "    incq (%rbx)\n"
+    "    mov  32(%rbx), %rax\n"
+    "    mov  40(%rbx), %rdi\n"
+    "    mov  48(%rbx), %rsi\n"
+    "    mov  56(%rbx), %rdx\n"
+    "    syscall\n"
+    "    or   %rax, 72(%rbx)\n"
+    "    jmp  racer\n"
     "agent_end:\n"
     ".popsection\n");
 
@@ -74,13 +86,13 @@ static void create_domain(void)
 {
     struct xen_memory_reservation r = { .nr_extents = NR_PAGES };
 
-    domctl = (struct xen_domctl){ .u.createdomain = { .max_vcpus = 1, .max_evtchn_port = 1023, .max_grant_frames = 8,
+    domctl = (struct xen_domctl){ .u.createdomain = { .max_vcpus = NR_VCPUS, .max_evtchn_port = 1023, .max_grant_frames = 8,
                                                        .max_maptrack_frames = 8, .grant_opts = 1 } };
     check_eq(do_domctl(XEN_DOMCTL_createdomain, 0), 0);
     dom = domctl.domain;
     domctl = (struct xen_domctl){ .u.max_mem.max_memkb = 4096 };
     check_eq(do_domctl(XEN_DOMCTL_max_mem, dom), 0);
-    domctl = (struct xen_domctl){ .u.max_vcpus.max = 1 };
+    domctl = (struct xen_domctl){ .u.max_vcpus.max = NR_VCPUS };
     check_eq(do_domctl(XEN_DOMCTL_max_vcpus, dom), 0);
     r.domid = (domid_t)dom;
     for (unsigned int i = 0; i < NR_PAGES; i++)
@@ -133,10 +145,26 @@ static uint64_t entry(unsigned int page, uint64_t flags)
     return frames[page] << PAGE_SHIFT | flags;
 }
 
-static void start_domain(void)
+/* Has a vCPU run code of the agent's page, by the commands of a page. */
+static void start_vcpu(unsigned int vcpu, const char *code, unsigned int command_page)
 {
     static struct vcpu_guest_context context;
 
+    memset(&context, 0, sizeof(context));
+    context.flags = VGCF_IN_KERNEL | VGCF_online;
+    context.user_regs.cs = FLAT_KERNEL_CS;
+    context.user_regs.ss = FLAT_KERNEL_SS;
+    context.user_regs.rip = VA(CODE) + (unsigned long)(code - agent);
+    context.user_regs.rbx = VA(command_page);
+    context.kernel_ss = FLAT_KERNEL_SS;
+    context.ctrlreg[3] = frames[L4] << PAGE_SHIFT;
+    domctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
+    set_xen_guest_handle(domctl.u.vcpucontext.ctxt, (vcpu_guest_context_t *)&context);
+    check_eq(do_domctl(XEN_DOMCTL_setvcpucontext, dom), 0);
+}
+
+static void start_domain(void)
+{
     if (!window)
         window = alloc_page();
     if (!command)
@@ -151,18 +179,7 @@ static void start_domain(void)
     memcpy(window, agent, (size_t)(agent_end - agent));
     map_at(window, NR_PAGES);
     map_at((void *)command, COMMAND);
-
-    memset(&context, 0, sizeof(context));
-    context.flags = VGCF_IN_KERNEL | VGCF_online;
-    context.user_regs.cs = FLAT_KERNEL_CS;
-    context.user_regs.ss = FLAT_KERNEL_SS;
-    context.user_regs.rip = VA(CODE);
-    context.user_regs.rbx = VA(COMMAND);
-    context.kernel_ss = FLAT_KERNEL_SS;
-    context.ctrlreg[3] = frames[L4] << PAGE_SHIFT;
-    domctl = (struct xen_domctl){ 0 };
-    set_xen_guest_handle(domctl.u.vcpucontext.ctxt, (vcpu_guest_context_t *)&context);
-    check_eq(do_domctl(XEN_DOMCTL_setvcpucontext, dom), 0);
+    start_vcpu(0, agent, COMMAND);
     check_eq(simple(XEN_DOMCTL_unpausedomain), 0);
 }
 
@@ -360,6 +377,50 @@ static void page_tables_change(void)
     end_domain();
 }
 
+/*
+ * One vCPU has the hypervisor write to a page all the time, another maps that page anew all the time, the test cleans the
+ * log: the page is there at any moment, so no write fails.
+ */
+static void races(void)
+{
+    enum { PAGE = DATA, MAPPER = DATA + 1, WRITER = DATA + 2 };
+    static volatile struct command *racers[2];
+
+    if (!can_log())
+        return;
+    for (unsigned int i = 0; i < 2; i++)
+        racers[i] = racers[i] ? racers[i] : alloc_page();
+    start_domain();
+    map_at((void *)racers[0], MAPPER);
+    map_at((void *)racers[1], WRITER);
+    racers[0]->nr = __HYPERVISOR_update_va_mapping;
+    racers[0]->arg[0] = VA(PAGE);
+    racers[0]->arg[1] = entry(PAGE, PTE_PRESENT | PTE_RW);
+    racers[0]->arg[2] = UVMF_INVLPG | UVMF_ALL;
+    racers[1]->nr = __HYPERVISOR_xen_version;
+    racers[1]->arg[0] = XENVER_get_features;
+    racers[1]->arg[1] = VA(PAGE);
+    check_eq(log_on(), 0);
+    check_eq(simple(XEN_DOMCTL_pausedomain), 0);
+    start_vcpu(1, racer, MAPPER);
+    start_vcpu(2, racer, WRITER);
+    check_eq(simple(XEN_DOMCTL_unpausedomain), 0);
+    for (unsigned int round = 0; round < 40; round++) {
+        uint64_t mapped = racers[0]->turns, written = racers[1]->turns;
+
+        do {
+            read_log(XEN_DOMCTL_SHADOW_OP_CLEAN);
+            HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+            wait_for_turns();
+        } while (racers[0]->turns == mapped || racers[1]->turns == written);
+    }
+    check_eq(racers[0]->result, 0);
+    check_eq(racers[1]->result, 0);
+    map_at((void *)racers[0], NR_PAGES);
+    map_at((void *)racers[1], NR_PAGES);
+    end_domain();
+}
+
 static void on_and_off_again(void)
 {
     if (!can_log())
@@ -471,4 +532,4 @@ static void no_page_is_lost(void)
 
 TESTS({ "writes are logged", writes_are_logged }, { "hypercalls are logged", hypercalls_are_logged },
       { "event queues are logged", event_queues_are_logged }, { "page tables change", page_tables_change },
-      { "on and off again", on_and_off_again }, { "bad arguments", bad_arguments }, { "no page is lost", no_page_is_lost });
+      { "races", races }, { "on and off again", on_and_off_again }, { "bad arguments", bad_arguments }, { "no page is lost", no_page_is_lost });
