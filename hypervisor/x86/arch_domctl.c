@@ -244,7 +244,7 @@ long arch_do_domctl(struct xen_domctl *op, struct domain *d, guest_ptr_t u_domct
     case XEN_DOMCTL_set_broken_page_p2m:
         return -EINVAL;                 /* not a PV guest's */
     case XEN_DOMCTL_memory_mapping:
-        if (op->u.memory_mapping.first_mfn + op->u.memory_mapping.nr_mfns - 1 < op->u.memory_mapping.first_mfn)
+        if (!op->u.memory_mapping.nr_mfns || op->u.memory_mapping.nr_mfns - 1 > ~op->u.memory_mapping.first_mfn)
             return -EINVAL;
         return -EOPNOTSUPP;             /* of guests with translated memory */
     case XEN_DOMCTL_ioport_mapping:

@@ -8,6 +8,7 @@
 #include <domus/guest_access.h>
 #include <domus/lib.h>
 #include <domus/time.h>
+#include <asm/cpufeature.h>
 #include <asm/machine.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -20,17 +21,30 @@ struct resource_request {
     xenpf_resource_entry_t entry[MAX_ENTRIES];
 };
 
-/* Registers that any dom0 may see: what they hold is no secret of a guest's. */
+static bool has_tsx_ctrl(void)
+{
+    u64 caps;
+
+    return cpu_has(ARCH_CAPS) && !rdmsr_safe(MSR_ARCH_CAPABILITIES, &caps) && caps & ARCH_CAPS_TSX_CTRL;
+}
+
+/*
+ * Registers that any dom0 may see: what they hold is no secret of a guest's. Those that the CPU does not say it has are
+ * not read, as an emulated one may answer with anything.
+ */
 static bool readable(u64 msr)
 {
     switch (msr) {
     case MSR_TSC:
     case MSR_CMT_EVENT_SELECT:
     case MSR_CMT_COUNTER:
-    case MSR_TSX_FORCE_ABORT:
-    case MSR_TSX_CTRL:
-    case MSR_MCU_OPT_CTRL:
         return true;
+    case MSR_TSX_FORCE_ABORT:
+        return cpu_has(TSX_FORCE_ABORT);
+    case MSR_TSX_CTRL:
+        return has_tsx_ctrl();
+    case MSR_MCU_OPT_CTRL:
+        return cpu_has(SRBDS_CTRL);
     default:
         return false;
     }

@@ -17,6 +17,7 @@
 #define MSR_PLATFORM_INFO       0xce
 #define MSR_MTRRCAP             0xfe
 #define MSR_ARCH_CAPABILITIES   0x10a
+#define  ARCH_CAPS_TSX_CTRL     0x80
 #define MSR_TSX_FORCE_ABORT     0x10f
 #define MSR_TSX_CTRL            0x122
 #define MSR_MCU_OPT_CTRL        0x123
