@@ -15,10 +15,11 @@ import sys
 EXPECTED = pathlib.Path(__file__).with_name("expected")
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 # Numbers, times, addresses and identifiers.
-VARYING = re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b|0x[0-9a-f]+|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8,}\b|-?\d+(\.\d+)*")
+VARYING = re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b|"
+                     r"0x[0-9a-f]+|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8,}\b|-?\d+(\.\d+)*")
 # Whether a vCPU ran or waited just then, in the lists of xl.
 RUNNING = re.compile(r"(?<=\s)[-r][-b](?=[-p](\s|[-s][-c][-d]\s))")
-# Exit statuses of a command that did its work: it ended, was stopped after its time, or had more to say than was wanted.
+# Exit statuses of a command that did its work: it ended, was stopped after its time, or had more to say than wanted.
 GOOD = (0, 124, 141)
 HYPERCALLS = "/compat/hypercalls"
 
@@ -159,7 +160,8 @@ def tables(commands, hypercalls, help_text):
     for call in ("sysctl", "domctl", "platform_op", "memory_op"):
         yield from table(call, [(op, v) for (which, op), v in hypercalls.items() if which == call])
     named = ("sysctl", "domctl", "platform_op", "memory_op")
-    yield from table("Other hypercalls", [(" ".join(name), v) for name, v in hypercalls.items() if name[0] not in named])
+    others = [(" ".join(name), v) for name, v in hypercalls.items() if name[0] not in named]
+    yield from table("Other hypercalls", others)
 
 
 def main():
@@ -171,7 +173,8 @@ def main():
     calls = [next((lines for command, lines, _ in side if command == HYPERCALLS), []) for side in (xen, domus)]
     commands = compare_commands(expected, *([run for run in side if run[0] != HYPERCALLS] for side in (xen, domus)))
     hypercalls = compare_hypercalls(expected, *calls)
-    different = [(name, v) for name, v in [*commands.items(), *((" ".join(k), v) for k, v in hypercalls.items())] if v.differs]
+    everything = [*commands.items(), *((" ".join(name), verdict) for name, verdict in hypercalls.items())]
+    different = [(name, verdict) for name, verdict in everything if verdict.differs]
     for name, verdict in different:
         print(f"{name}:")
         for text in verdict.differs:
