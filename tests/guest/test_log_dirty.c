@@ -146,7 +146,7 @@ static uint64_t entry(unsigned int page, uint64_t flags)
 }
 
 /* Has a vCPU run code of the agent's page, by the commands of a page. */
-static void start_vcpu(unsigned int vcpu, const char *code, unsigned int command_page)
+static void run_vcpu(unsigned int vcpu, const char *code, unsigned int command_page)
 {
     static struct vcpu_guest_context context;
 
@@ -179,7 +179,7 @@ static void start_domain(void)
     memcpy(window, agent, (size_t)(agent_end - agent));
     map_at(window, NR_PAGES);
     map_at((void *)command, COMMAND);
-    start_vcpu(0, agent, COMMAND);
+    run_vcpu(0, agent, COMMAND);
     check_eq(simple(XEN_DOMCTL_unpausedomain), 0);
 }
 
@@ -402,8 +402,8 @@ static void races(void)
     racers[1]->arg[1] = VA(PAGE);
     check_eq(log_on(), 0);
     check_eq(simple(XEN_DOMCTL_pausedomain), 0);
-    start_vcpu(1, racer, MAPPER);
-    start_vcpu(2, racer, WRITER);
+    run_vcpu(1, racer, MAPPER);
+    run_vcpu(2, racer, WRITER);
     check_eq(simple(XEN_DOMCTL_unpausedomain), 0);
     for (unsigned int round = 0; round < 40; round++) {
         uint64_t mapped = racers[0]->turns, written = racers[1]->turns;
