@@ -63,6 +63,8 @@ void stop_logging(struct domain *d)
 
     if (!d->dirty_log)
         return;
+    while (shadow_clear(d) == -ERESTART)
+        continue;
     log = shadow_stop(d);
     while (dirty_log_free(log) == -ERESTART)
         continue;
@@ -79,12 +81,13 @@ void stop_logging(struct domain *d)
 
 unsigned int clean_log(struct domain *d)
 {
+    const struct dirty_reader reader = { .op = 1 };
     u8 bits[RAM_FRAMES / 8];
     unsigned int n = 0;
     int rc;
 
     do
-        rc = dirty_log_read(d->dirty_log, 1, true, bits, RAM_FRAMES);
+        rc = dirty_log_read(d->dirty_log, &reader, true, bits, RAM_FRAMES);
     while (rc == -ERESTART);
     assert_int_equal(rc, 0);
     shadow_revoke(d);
@@ -121,6 +124,8 @@ static void check_table(struct domain *d, const struct page_info *page)
     assert_ptr_equal(pg->owner, d);
     assert_true(level && (pg->type_info & PGT_validated) && (pg->type_info & PGT_count_mask));
     assert_int_equal(pg->shadow, mfn_x(page_to_mfn(page)));
+    if (page->shadow_turn != d->arch.shadow.turn)
+        return;                     /* counts as empty: no table of this turn may lead here */
     for (unsigned int i = 0; i < PTES_PER_PAGE; i++) {
         if (level == 4 && i >= HV_FIRST_SLOT && i <= HV_LAST_SLOT) {
             if (i > HV_FIRST_SLOT)
@@ -132,6 +137,7 @@ static void check_table(struct domain *d, const struct page_info *page)
         } else {
             assert_true(pte_present(table[i]));
             assert_int_equal(mfn_x(pte_mfn(shadow[i])), mfn_to_page(pte_mfn(table[i]))->shadow);
+            assert_int_equal(mfn_to_page(pte_mfn(shadow[i]))->shadow_turn, d->arch.shadow.turn);
             assert_int_equal(pte_flags(shadow[i]), pte_flags(table[i]));
         }
     }
@@ -147,8 +153,10 @@ static unsigned long count(struct list_head *list)
     return n;
 }
 
-static void check_base(mfn_t table, unsigned long cr3)
+static void check_base(const struct domain *d, mfn_t table, unsigned long cr3)
 {
+    if (cr3)
+        assert_int_equal(mfn_to_page(maddr_to_mfn(cr3))->shadow_turn, d->arch.shadow.turn);
     assert_int_equal(cr3, mfn_x(table) ? mfn_to_maddr(_mfn(mfn_to_page(table)->shadow)) : 0);
 }
 
@@ -167,7 +175,7 @@ void check_shadows(struct domain *d)
     for (unsigned int i = 0; d->dirty_log && i < d->max_vcpus; i++) {
         const struct arch_vcpu *a = &d->vcpu[i]->arch;
 
-        check_base(a->guest_table, a->cr3_kernel);
-        check_base(a->guest_table_user, a->cr3_user);
+        check_base(d, a->guest_table, a->cr3_kernel);
+        check_base(d, a->guest_table_user, a->cr3_user);
     }
 }
