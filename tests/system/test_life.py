@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The life of guests, and what must survive it."""
-from machine import boot, check
+from machine import IMAGES, boot, check
 
 START = """
 sh /root/start-demo || fail "demo could not be created"
@@ -15,12 +15,16 @@ sh /root/start-demo || fail "demo could not be created"
 domus destroy demo || fail "destroy"
 before=$(free_pages)
 [ -n "$before" ] || fail "domus info does not tell the free pages"
+channels() { grep -c xen-dyn /proc/interrupts; }
+channels_before=$(channels)
 for round in $(seq 20); do
     domus create /etc/domus/demo.cfg >/dev/null || fail "creation $round"
     domus destroy demo || fail "destruction $round"
 done
 same_as_before() { [ "$(free_pages)" = "$before" ]; }
 wait_until 30 same_as_before || fail "free pages: $before before, $(free_pages) after"
+no_more_channels() { [ "$(channels)" -le "$channels_before" ]; }
+wait_until 30 no_more_channels || fail "event channels are left: $channels_before before; $(cat /proc/interrupts)"
 [ "$(ls /sys/bus/xen-backend/devices | wc -l)" = 0 ] || fail "back ends are left: $(ls /sys/bus/xen-backend/devices)"
 [ -z "$(losetup -a)" ] || fail "loop devices are left: $(losetup -a)"
 """))
@@ -47,6 +51,33 @@ domus shutdown -w demo || fail "demo does not shut down"
 domus list | grep -q '^demo ' && fail "demo is still listed"
 true
 """))
+
+
+def test_several_people_at_one_console():
+    check(boot("""
+domusd -d || fail domusd
+cat > /tmp/tiny.cfg <<END
+name = "tiny"
+kernel = "/boot/tiny"
+memory = 16
+END
+domus create /tmp/tiny.cfg || fail "tiny could not be created"
+mkfifo /tmp/in1 /tmp/in2
+domus console tiny < /tmp/in1 > /tmp/out1 2>&1 &
+domus console tiny < /tmp/in2 > /tmp/out2 2>&1 &
+exec 3> /tmp/in1 4> /tmp/in2
+both_see() { grep -q "$1" /tmp/out1 && grep -q "$1" /tmp/out2; }
+wait_until 60 both_see TINY-READY || fail "not all have the output: $(cat /tmp/out1 /tmp/out2)"
+printf first >&3
+wait_until 60 both_see first || fail "not all see what one has typed: $(cat /tmp/out1 /tmp/out2)"
+exec 3>&-
+printf second >&4
+wait_until 60 grep -q second /tmp/out2 || fail "when one has left, the other is cut off: $(cat /tmp/out2)"
+printf q >&4
+wait
+domus list | grep -q '^tiny ' && fail "tiny does not take what is typed"
+true
+""", files=[("/boot/tiny", IMAGES / "tiny")]))
 
 
 def test_a_guest_with_four_cpus():
