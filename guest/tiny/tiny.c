@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The smallest guest that does anything: it connects its console, says that it is there, and sleeps until somebody types.
- * What is typed comes back; q powers it off. It serves where there are to be hundreds of guests.
+ * What is typed comes back; q powers it off, r asks for a reboot, c crashes it. The words poweroff, reboot and crash on its
+ * command line do that at once; watchdog starts one that nobody feeds. It serves where there are to be hundreds of guests, or guests that end.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,38 @@ static void put(const char *text)
     notify();
 }
 
+static void end(unsigned int reason)
+{
+    struct sched_shutdown shutdown = { .reason = reason };
+
+    hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, (unsigned long)&shutdown, 0);
+}
+
+static const struct {
+    char key;
+    const char *word;
+    unsigned int reason;
+} ends[] = {
+    { 'q', "poweroff", SHUTDOWN_poweroff }, { 'r', "reboot", SHUTDOWN_reboot }, { 'c', "crash", SHUTDOWN_crash },
+};
+#define ENDS (sizeof(ends) / sizeof(ends[0]))
+
+static void start_watchdog(void)
+{
+    struct sched_watchdog watchdog = { .timeout = 1 };
+
+    hypercall(__HYPERVISOR_sched_op, SCHEDOP_watchdog, (unsigned long)&watchdog, 0);
+}
+
+static int same(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
 /* Send back what was typed. */
 static void echo(void)
 {
@@ -51,12 +84,29 @@ static void echo(void)
         text[0] = console->in[MASK_XENCONS_IDX(consumed++, console->in)];
         __atomic_store_n(&console->in_cons, consumed, __ATOMIC_RELEASE);
         put(text);
-        if (text[0] == 'q') {
-            struct sched_shutdown shutdown = { .reason = SHUTDOWN_poweroff };
-
-            hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, (unsigned long)&shutdown, 0);
-        }
+        for (unsigned int i = 0; i < ENDS; i++)
+            if (text[0] == ends[i].key)
+                end(ends[i].reason);
     }
+}
+
+/* Tell where the list of our frames is, as it lies in the address space that we were given: for a core, if we crash. */
+static void publish_frames(struct arch_shared_info *arch, const struct start_info *start_info)
+{
+    const unsigned long *frames = (const unsigned long *)start_info->mfn_list;
+
+    arch->max_pfn = start_info->nr_pages;
+    arch->p2m_vaddr = start_info->mfn_list;
+    arch->p2m_cr3 = xen_pfn_to_cr3(frames[(start_info->pt_base - VIRT_BASE) >> 12]);
+}
+
+static void obey(const char *command_line)
+{
+    for (unsigned int i = 0; i < ENDS; i++)
+        if (same(command_line, ends[i].word))
+            end(ends[i].reason);
+    if (same(command_line, "watchdog"))
+        start_watchdog();
 }
 
 void tiny_main(struct start_info *start_info)
@@ -69,7 +119,9 @@ void tiny_main(struct start_info *start_info)
     hypercall(__HYPERVISOR_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
     hypercall(__HYPERVISOR_update_va_mapping, (unsigned long)shared_info, start_info->shared_info | PTE_DATA,
               UVMF_INVLPG);
+    publish_frames(&shared_info->arch, start_info);
     put("TINY-READY\r\n");
+    obey((const char *)start_info->cmd_line);
     set_xen_guest_handle(poll.ports, &port);
     /* Events stay masked, so that nothing but the poll ends. */
     for (;;) {
