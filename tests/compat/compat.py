@@ -14,8 +14,8 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).parent
-# In seconds; a run takes some minutes.
-TIMEOUT = 1500
+# In seconds; a run takes a quarter of an hour where nothing else runs.
+TIMEOUT = 3600
 
 
 def initramfs(out, folder):
