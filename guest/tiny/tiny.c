@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The smallest guest that does anything: it connects its console, says that it is there, and sleeps until somebody types.
- * What is typed comes back; q powers it off, r asks for a reboot, c crashes it. The words poweroff, reboot and crash on its
- * command line do that at once; watchdog starts one that nobody feeds. It serves where there are to be hundreds of guests, or guests that end.
+ * What is typed comes back; q powers it off, r asks for a reboot, c crashes it, s suspends it. The words poweroff, reboot
+ * and crash on its command line do that at once; watchdog starts one that nobody feeds. It serves where there are to be
+ * hundreds of guests, guests that end, or small images of guests.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,8 @@ long hypercall(unsigned int number, unsigned long a, unsigned long b, unsigned l
 void tiny_main(struct start_info *start_info);
 
 static char shared_info_window[4096] __attribute__((aligned(4096)));
+static struct shared_info *const shared_info = (struct shared_info *)shared_info_window;
+static struct start_info *start_info;
 static struct xencons_interface *console;
 static evtchn_port_t port;
 
@@ -74,6 +77,48 @@ static int same(const char *a, const char *b)
     return *a == *b;
 }
 
+static const unsigned long *own_frames(void)
+{
+    return (const unsigned long *)start_info->mfn_list;
+}
+
+/* Tell where the list of our frames is, as it lies in the address space that we were given: for cores and images. */
+static void publish_frames(void)
+{
+    struct arch_shared_info *arch = &shared_info->arch;
+
+    arch->max_pfn = start_info->nr_pages;
+    arch->p2m_vaddr = start_info->mfn_list;
+    arch->p2m_cr3 = xen_pfn_to_cr3(own_frames()[(start_info->pt_base - VIRT_BASE) >> 12]);
+}
+
+/* Once at the start, and once more after each resumption, when all this is elsewhere. */
+static void connect(void)
+{
+    port = start_info->console.domU.evtchn;
+    console = (struct xencons_interface *)(VIRT_BASE + (M2P[start_info->console.domU.mfn] << 12));
+    hypercall(__HYPERVISOR_update_va_mapping, (unsigned long)shared_info, start_info->shared_info | PTE_DATA,
+              UVMF_INVLPG);
+    publish_frames();
+}
+
+/*
+ * An image has only frames of our own: the shared information, which is none, must not be mapped, and machine frames are
+ * given by our numbers. Who resumes us puts machine frames there again.
+ */
+static void suspend(void)
+{
+    struct sched_shutdown shutdown = { .reason = SHUTDOWN_suspend };
+    unsigned long frame = own_frames()[((unsigned long)start_info - VIRT_BASE) >> 12];
+
+    start_info->store_mfn = M2P[start_info->store_mfn];
+    start_info->console.domU.mfn = M2P[start_info->console.domU.mfn];
+    hypercall(__HYPERVISOR_update_va_mapping, (unsigned long)shared_info, 0, UVMF_INVLPG);
+    hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, (unsigned long)&shutdown, frame);
+    connect();
+    put("TINY-RESUMED\r\n");
+}
+
 /* Send back what was typed. */
 static void echo(void)
 {
@@ -87,17 +132,11 @@ static void echo(void)
         for (unsigned int i = 0; i < ENDS; i++)
             if (text[0] == ends[i].key)
                 end(ends[i].reason);
+        if (text[0] == 's') {
+            suspend();
+            return; /* what else was typed is in the old ring */
+        }
     }
-}
-
-/* Tell where the list of our frames is, as it lies in the address space that we were given: for a core, if we crash. */
-static void publish_frames(struct arch_shared_info *arch, const struct start_info *start_info)
-{
-    const unsigned long *frames = (const unsigned long *)start_info->mfn_list;
-
-    arch->max_pfn = start_info->nr_pages;
-    arch->p2m_vaddr = start_info->mfn_list;
-    arch->p2m_cr3 = xen_pfn_to_cr3(frames[(start_info->pt_base - VIRT_BASE) >> 12]);
 }
 
 static void obey(const char *command_line)
@@ -109,17 +148,13 @@ static void obey(const char *command_line)
         start_watchdog();
 }
 
-void tiny_main(struct start_info *start_info)
+void tiny_main(struct start_info *given)
 {
-    struct shared_info *shared_info = (struct shared_info *)shared_info_window;
     struct sched_poll poll = { .nr_ports = 1 };
 
-    port = start_info->console.domU.evtchn;
-    console = (struct xencons_interface *)(VIRT_BASE + (M2P[start_info->console.domU.mfn] << 12));
+    start_info = given;
     hypercall(__HYPERVISOR_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
-    hypercall(__HYPERVISOR_update_va_mapping, (unsigned long)shared_info, start_info->shared_info | PTE_DATA,
-              UVMF_INVLPG);
-    publish_frames(&shared_info->arch, start_info);
+    connect();
     put("TINY-READY\r\n");
     obey((const char *)start_info->cmd_line);
     set_xen_guest_handle(poll.ports, &port);
