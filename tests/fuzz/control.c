@@ -157,6 +157,7 @@ static const char *const requests[] = {
     "pool-migrate','domain':'b','pool':'p'", "pool-numa-split'", "devices','domain':'b'",
     "block-attach','domain':'a','disk':{'target':'%1$s','vdev':'xvdc'}", "block-detach','domain':'a','device':'xvdc'",
     "block-detach','domain':'b','device':51712,'force':true", "block-resize','domain':'b','device':'xvda','bytes':8192",
+    "block-resize','domain':'c','device':'xvdb','bytes':1048576",
     "network-attach','domain':'a','vif':{}", "network-detach','domain':'a','device':'0'",
     "network-detach','domain':'b','device':'00:16:3e:00:00:02'", "console','domain':'b','replay':100",
     "events','replay':5",

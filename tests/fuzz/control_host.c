@@ -436,13 +436,14 @@ struct console *other_console_find(uint16_t domid)
 
 struct child {
     TAILQ_ENTRY(child) link;
-    enum { BUILDER, REAPER, DUMPER } kind;
+    enum { BUILDER, REAPER, DUMPER, RESIZER } kind;
     bool terminated;
     uint32_t domid; /* a reaper's */
     xen_domain_handle_t handle;
     unsigned long pages;
     unsigned int vcpus;
     child_fn done;
+    disk_resized_fn resized; /* a resizer's; NULL: nobody waits for it */
     void *context;
 };
 
@@ -540,6 +541,11 @@ bool host_end_child(unsigned int way)
         child->done(child->context, way ? 1 << 8 : 0, "");
         /* A number that was not given back at once is later. */
         guests[child->domid].there = false;
+    } else if (child->kind == RESIZER) {
+        struct failure failure = { .why = "no", .remedy = "none" };
+
+        if (child->resized)
+            child->resized(child->context, way ? &failure : NULL);
     } else {
         child->done(child->context, child->terminated ? 15 : way ? 1 << 8 : 0,
                     child->terminated || way % 2 ? "" : "{\"ok\":true,\"size\":4096}");
@@ -590,6 +596,33 @@ enum server_state disk_server_state(const char *uuid, const struct disk_config *
     (void)disk;
     *node = 0x2b00;
     return trouble() ? SERVER_FAILED : SERVER_READY;
+}
+
+bool disk_server_resize(const char *uuid, const struct disk_config *disk, uint64_t bytes, disk_resized_fn resized,
+                        void *context, struct failure *failure)
+{
+    struct child *child;
+
+    (void)uuid;
+    require(bytes);
+    if (!disk_server_possible(disk, failure))
+        return false;
+    child = xcalloc(1, sizeof(*child));
+    child->kind = RESIZER;
+    child->resized = resized;
+    child->context = context;
+    TAILQ_INSERT_TAIL(&children, child, link);
+    return true;
+}
+
+void disk_server_forget_caller(const void *context)
+{
+    struct child *child;
+
+    TAILQ_FOREACH(child, &children, link) {
+        if (child->kind == RESIZER && child->context == context)
+            child->resized = NULL;
+    }
 }
 
 void disk_server_stop(const char *uuid, const struct disk_config *disk)

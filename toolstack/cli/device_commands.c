@@ -198,8 +198,9 @@ const struct command device_commands[] = {
     { "block-list", "DOMAIN...", "list disks of domains", STATE_HELP, 1, -1, command_block_list, {} },
     {
         "block-resize", "DOMAIN DEVICE [SIZE]", "let a running domain see another size of its disk",
-        "With SIZE (in MiB, or k, m, g, t behind it) the disk's file is enlarged first. Without, the disk is as large as\n"
-        "its file or device is now.\n", 2, 3, command_block_resize, {},
+        "With SIZE (in MiB, or k, m, g, t behind it) the disk's file or image is enlarged first. Without, the disk is as\n"
+        "large as its file or device is now. An image in one of QEMU's formats needs SIZE, and is not served for a moment\n"
+        "while it changes: the guest waits.\n", 2, 3, command_block_resize, {},
     },
     { "cd-insert", "DOMAIN DEVICE FILE", "for guests with emulated drives: put in a medium", "", 3, 3, command_medium,
       {} },

@@ -242,6 +242,7 @@ static void op_network_detach(struct session *session, json_t *request)
 static void op_block_resize(struct session *session, json_t *request)
 {
     json_int_t bytes = json_integer_value(json_object_get(request, "bytes"));
+    struct waiters *waiters;
     struct subject subject;
     struct failure failure;
     uint32_t number;
@@ -250,10 +251,12 @@ static void op_block_resize(struct session *session, json_t *request)
         return;
     if (!find_disk(request, subject.domain->config, &number))
         no_such_device(session, &failure);
-    else if (hotplug_resize(subject.domain, number, bytes > 0 ? bytes : 0, &failure))
-        session_send_domid(session, subject.domid);
-    else
+    else if (!hotplug_resize(subject.domain, number, bytes > 0 ? bytes : 0, &waiters, &failure))
         session_fail(session, &failure);
+    else if (waiters)
+        wait_for(session, waiters, subject.domid, number, &failure);
+    else
+        session_send_domid(session, subject.domid);
 }
 
 const struct operation device_operations[] = {

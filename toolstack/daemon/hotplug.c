@@ -44,6 +44,8 @@ struct hotplug {
     struct event *timer;
     bool removed; /* its nodes are gone, so that its back end goes */
     unsigned int polls;
+    /* Of another size: */
+    bool resizing;
 };
 
 const char *device_kind_name(enum device_kind kind)
@@ -160,6 +162,8 @@ static struct hotplug *plug_new(struct domain *domain, enum device_kind kind, ui
 static void plug_end(struct hotplug *plug, const struct failure *failure)
 {
     LIST_REMOVE(plug, link);
+    if (plug->resizing)
+        disk_server_forget_caller(plug);
     waiters_tell(&plug->waiters, failure);
     devices_free(plug->devices);
     json_decref(plug->object);
@@ -181,7 +185,8 @@ static bool busy(const struct domain *domain, enum device_kind kind, uint32_t nu
 
     LIST_FOREACH(plug, &domain->hotplugs, link) {
         if (plug->kind == kind && plug->number == number) {
-            config_refuse(failure, "try again in a moment", "that %s is just being attached or detached", word(kind));
+            config_refuse(failure, "try again in a moment", "that %s is just being attached, detached or resized",
+                          word(kind));
             return true;
         }
     }
@@ -250,7 +255,7 @@ struct waiters *hotplug_attach(struct domain *domain, enum device_kind kind, jso
     /* Its place in the arrays must be that in the record: one at a time. */
     LIST_FOREACH(plug, &domain->hotplugs, link) {
         if (plug->kind == kind) {
-            config_refuse(failure, "try again in a moment", "another %s is just being attached or detached",
+            config_refuse(failure, "try again in a moment", "another %s is just being attached, detached or resized",
                           word(kind));
             return NULL;
         }
@@ -398,33 +403,83 @@ static bool grow_file(const struct disk_config *disk, const struct stat *info, u
     return true;
 }
 
-bool hotplug_resize(struct domain *domain, uint32_t number, uint64_t bytes, struct failure *failure)
+static void on_resized(void *context, const struct failure *failure)
 {
-    int index = find_in_config(domain->config, DEVICE_DISK, number), rc;
-    struct hotplug at = { .domain = domain, .kind = DEVICE_DISK, .number = number };
-    const struct disk_config *disk;
+    struct hotplug *plug = context;
+    struct failure told;
+
+    if (!failure) {
+        tell(plug, "resized");
+        plug_end(plug, NULL);
+        return;
+    }
+    failure_what(&told, "cannot resize a disk of domain %s", plug->domain->config->name);
+    config_refuse(&told, failure->remedy, "%s", failure->why);
+    plug_end(plug, &told);
+}
+
+/* One that a server serves, which must end and start for it. */
+static bool resize_image(struct domain *domain, const struct disk_config *disk, uint64_t bytes,
+                         struct waiters **waiters, struct failure *failure)
+{
+    struct hotplug *plug;
+
+    if (!bytes)
+        return config_refuse(failure, "give it: domus block-resize DOMAIN DEVICE SIZE",
+                             "an image of format %s changes its size by this command only, which needs it",
+                             disk->format);
+    if (busy(domain, DEVICE_DISK, disk->number, failure))
+        return false;
+    plug = plug_new(domain, DEVICE_DISK, disk->number);
+    if (!disk_server_resize(domain->config->uuid, disk, bytes, on_resized, plug, failure)) {
+        plug_end(plug, NULL);
+        return false;
+    }
+    plug->resizing = true;
+    *waiters = &plug->waiters;
+    return true;
+}
+
+/* One that is a file or a block device: the kernel is told that it is larger. */
+static bool resize_raw(const struct hotplug *at, const struct disk_config *disk, uint64_t bytes,
+                       struct failure *failure)
+{
     unsigned int major_number, minor_number;
     struct stat info;
     const char *node;
     char path[PATH_SIZE];
+    int rc;
 
-    if (index < 0)
-        return config_refuse(failure, "see which it has: domus block-list", "it has no such disk");
-    disk = &domain->config->disks[index];
-    if (strcmp(disk->format, "raw"))
-        return config_refuse(failure, "shut the domain down, then: qemu-img resize FILE SIZE",
-                             "a disk of format %s has its size for as long as it is attached", disk->format);
     if (stat(disk->target, &info) < 0)
         return config_refuse(failure, "put it back", "%s: %s", disk->target, strerror(errno));
     if (bytes && !grow_file(disk, &info, bytes, failure))
         return false;
     if (!S_ISREG(info.st_mode))
         return true; /* the back end looks for itself */
-    backend_path(&at, "physical-device", path);
+    backend_path(at, "physical-device", path);
     node = store_get(the_store, path);
     if (!node || sscanf(node, "%x:%x", &major_number, &minor_number) != 2)
         return config_refuse(failure, "see which it has: domus block-list", "the disk is not attached");
     rc = loop_resize(makedev(major_number, minor_number));
     return rc == 0 || config_refuse(failure, "see dom0's kernel messages (dmesg)",
                                     "its loop device does not take the new size: %s", strerror(-rc));
+}
+
+bool hotplug_resize(struct domain *domain, uint32_t number, uint64_t bytes, struct waiters **waiters,
+                    struct failure *failure)
+{
+    int index = find_in_config(domain->config, DEVICE_DISK, number);
+    const struct hotplug at = { .domain = domain, .kind = DEVICE_DISK, .number = number };
+    const struct disk_config *disk;
+
+    *waiters = NULL;
+    if (index < 0)
+        return config_refuse(failure, "see which it has: domus block-list", "it has no such disk");
+    disk = &domain->config->disks[index];
+    if (strcmp(disk->format, "raw"))
+        return resize_image(domain, disk, bytes, waiters, failure);
+    if (!resize_raw(&at, disk, bytes, failure))
+        return false;
+    tell(&at, "resized");
+    return true;
 }

@@ -34,9 +34,11 @@ struct waiters *hotplug_detach(struct domain *domain, enum device_kind kind, uin
 
 /*
  * Let a disk be as large as its file or device is now, or, with `bytes` not 0, enlarge its file to that. The guest is
- * told by its back end. False with the why and remedy of *failure set.
+ * told by its back end. True: it is done, or, if *waiters is not NULL, begun, and the outcome is told to those. False
+ * with the why and remedy of *failure set.
  */
-bool hotplug_resize(struct domain *domain, uint32_t number, uint64_t bytes, struct failure *failure);
+bool hotplug_resize(struct domain *domain, uint32_t number, uint64_t bytes, struct waiters **waiters,
+                    struct failure *failure);
 
 /* The domain is being taken down: nothing of this goes on. */
 void hotplug_cancel(struct domain *domain);

@@ -27,6 +27,7 @@
 #include "lib/log.h"
 #include "lifecycle.h"
 #include "memory.h"
+#include "nbd_device.h"
 #include "ports.h"
 #include "store_io.h"
 
@@ -269,7 +270,8 @@ int main(int argc, char **argv)
         { "daemon", no_argument, NULL, 'd' },  { "verbose", no_argument, NULL, 'v' },
         { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
         { "reap", required_argument, NULL, 'r' }, { "dump", required_argument, NULL, 'D' },
-        { "autoballoon", required_argument, NULL, 'a' }, { "quota", required_argument, NULL, 'q' },
+        { "nbd", required_argument, NULL, 'N' }, { "autoballoon", required_argument, NULL, 'a' },
+        { "quota", required_argument, NULL, 'q' },
         { NULL, 0, NULL, 0 },
     };
     bool background = false;
@@ -298,6 +300,8 @@ int main(int argc, char **argv)
             return 0;
         case 'D':
             return optind < argc ? core_dump_main(strtoul(optarg, NULL, 10), argv[optind]) : 2;
+        case 'N':
+            return nbd_main(optarg, argc - optind, argv + optind);
         case 'a':
             if (!parse_autoballoon(optarg)) {
                 fputs(usage, stderr);
