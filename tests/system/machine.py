@@ -56,12 +56,13 @@ def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
 
 
 def boot(script, smp=2, memory="2G", cpu="max", hv_args="dom0_mem=768M", extra=(), hypervisor=None, archives=(),
-         files=()):
-    """Runs the shell script in dom0; its exit status is .status of the result, None if the machine never got there."""
+         files=(), words="script"):
+    """Runs the shell script in dom0; its exit status is .status of the result, None if the machine never got there.
+    Other words on dom0's command line may have another first program than that which runs the script."""
     with tempfile.TemporaryDirectory() as tmp:
         image = initramfs(script, tmp, archives, files)
         return run_qemu(["-kernel", str(hypervisor or OUT / "domus"), "-append", f"console=com1 {hv_args}",
-                         "-initrd", f"{IMAGES}/vmlinuz console=hvc0 loglevel=4 script,{image}", *extra],
+                         "-initrd", f"{IMAGES}/vmlinuz console=hvc0 loglevel=4 {words},{image}", *extra],
                         smp, memory, cpu)
 
 
