@@ -27,8 +27,19 @@ static const struct {
     { 0x00000007, 1, 12, 1 }, { 0x00000007, 2, 13, 3 }, { 0x00000007, 1, 14, 2 }, { 0x00000007, 1, 15, 3 },
 };
 
+/* The features that the public interface names: of others nobody is told. */
+static const u16 known_features[] __initconst = {
+#define XEN_CPUFEATURE(name, number) number,
+#include <xen/arch-x86/cpufeatureset.h>
+#undef XEN_CPUFEATURE
+};
+
 static void __init read_features(void)
 {
+    u32 known[CPU_CAP_WORDS] = { 0 };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(known_features); i++)
+        known[known_features[i] / 32] |= 1u << known_features[i] % 32;
     for (unsigned int i = 0; i < ARRAY_SIZE(feature_sources); i++) {
         u32 leaf = feature_sources[i].leaf;
         struct cpuid_leaf r;
@@ -44,7 +55,7 @@ static void __init read_features(void)
         regs[1] = r.b;
         regs[2] = r.c;
         regs[3] = r.d;
-        boot_cpu.words[feature_sources[i].word] = regs[feature_sources[i].reg];
+        boot_cpu.words[feature_sources[i].word] = regs[feature_sources[i].reg] & known[feature_sources[i].word];
     }
 }
 
@@ -92,6 +103,9 @@ void __init cpu_identify_boot(void)
     read_identity();
     read_features();
 
+    /* AMD's CPUs have no SYSENTER in long mode: nobody is told of it. */
+    if (boot_cpu.vendor == VENDOR_AMD)
+        cpu_clear_feature(XEN_X86_FEATURE_SEP);
     if (!opt_smep)
         cpu_clear_feature(XEN_X86_FEATURE_SMEP);
     if (!opt_smap)

@@ -271,9 +271,6 @@ void policy_adjust_pv(struct cpu_policy *p)
             clear(words, feature_needs[i].feature);
     set(words, F(HYPERVISOR));
     clear(words, F(OSXSAVE));
-    /* AMD's CPUs have no SYSENTER in long mode. */
-    if (boot_cpu.vendor == VENDOR_AMD)
-        clear(words, F(SEP));
 
     p->basic[0] = (struct cpuid_leaf){
         .a = min(p->basic[0].a, host->basic[0].a), .b = host->basic[0].b, .c = host->basic[0].c, .d = host->basic[0].d,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sysctl: which core and socket each CPU is in. The machine has two sockets of two cores, of two threads each. */
+/* sysctl: what the CPUs are and in which core and socket. The machine has two sockets of two cores, of two threads each. */
 /* SMP: 8,sockets=2,cores=2,threads=2 */
 #include "kernel.h"
 #include <xen/sysctl.h>
@@ -24,6 +24,10 @@ static void sizes(void)
     /* QEMU's CPU is AMD's by name and tells threads in a leaf where Xen looks for Intel's only: all are cores to it. */
     check_eq(op.u.physinfo.threads_per_core, domus_or_xen(2, 1));
     check_eq(op.u.physinfo.cores_per_socket, domus_or_xen(2, 4));
+    /* Leaf 1's EDX: SSE2, and no SYSENTER on a CPU of AMD's. */
+    check_eq(op.u.physinfo.hw_cap[0] & (1u << 26 | 1u << 11), 1u << 26);
+    /* Leaf 7's ECX: PKU; five-level page tables (16) and PKS (31), which QEMU's CPU has, are not in the public header. */
+    check_eq(op.u.physinfo.hw_cap[6] & (1u << 3 | 1u << 16 | 1u << 31), 1u << 3);
 }
 
 static void cores_and_sockets(void)
