@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Compares what the stock tools said on Debian's Xen with what they said on Domus, and writes the tables.
 
-    compare.py XEN DOMUS DOCUMENT      two transcripts of compat.py; the tables go between the two marks of DOCUMENT
+    compare.py XEN DOMUS DOCUMENT      two folders of compat.py's transcripts; the tables go between DOCUMENT's two marks
     compare.py --diff XEN DOMUS        only prints what differs
 
 What the file `expected` beside this one explains does not count as a difference. Exit status: 0 if there is no other.
@@ -17,17 +17,22 @@ BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 # Numbers, times, addresses and identifiers.
 VARYING = re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b|"
                      r"0x[0-9a-f]+|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8,}\b|-?\d+(\.\d+)*")
-# Whether a vCPU ran or waited just then, in the lists of xl.
-RUNNING = re.compile(r"(?<=\s)[-r][-b](?=[-p](\s|[-s][-c][-d]\s))")
+# Whether a vCPU ran or waited just then, in the lists of xl and virsh.
+RUNNING = re.compile(r"(?<=\s)[-r][-b](?=[-p](\s|[-s][-c][-d]\s))|(?<=^State: {10})(running|blocked)$")
 # Exit statuses of a command that did its work: it ended, was stopped after its time, or had more to say than wanted.
 GOOD = (0, 124, 141)
 HYPERCALLS = "/compat/hypercalls"
 
 
+def parse_all(folder):
+    """[(command, lines, status)] of the transcripts in a folder."""
+    return [run for path in sorted(pathlib.Path(folder).glob("*.txt")) for run in parse(path)]
+
+
 def parse(path):
-    """[(command, lines, status)] of a transcript."""
+    """The same of one transcript."""
     runs, lines, command = [], [], None
-    for line in pathlib.Path(path).read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines():
         end = re.fullmatch(r"=== rc (\d+)", line)
         if end and command:
             runs.append((command, lines, int(end[1])))
@@ -98,9 +103,9 @@ def compare_run(expected, command, xen, domus):
 
 
 def key(command):
-    """What a command counts as: xl and xenpm by their own commands."""
+    """What a command counts as: xl, xenpm and virsh by their own commands."""
     words = command.split()
-    return " ".join(words[:2]) if words[0] in ("xl", "xenpm") and len(words) > 1 else words[0]
+    return " ".join(words[:2]) if words[0] in ("xl", "xenpm", "virsh") and len(words) > 1 else words[0]
 
 
 def numbered(runs):
@@ -155,8 +160,9 @@ def tables(commands, hypercalls, help_text):
     if missing:
         yield from ("", "Not tried: " + ", ".join(missing) + ".")
     yield from table("xenpm", [(name, v) for name, v in commands.items() if name.startswith("xenpm ")])
+    yield from table("libvirt", [(name, v) for name, v in commands.items() if name.startswith("vir")])
     yield from table("Other programs", [(name, v) for name, v in commands.items()
-                                        if not name.startswith(("xl ", "xenpm ", "/"))])
+                                        if not name.startswith(("xl ", "xenpm ", "vir", "/"))])
     for call in ("sysctl", "domctl", "platform_op", "memory_op"):
         yield from table(call, [(op, v) for (which, op), v in hypercalls.items() if which == call])
     named = ("sysctl", "domctl", "platform_op", "memory_op")
@@ -168,7 +174,7 @@ def main():
     only_diff = sys.argv[1:2] == ["--diff"]
     if len(sys.argv) != 4:
         sys.exit(__doc__)
-    xen, domus = (parse(path) for path in (sys.argv[2:4] if only_diff else sys.argv[1:3]))
+    xen, domus = (parse_all(folder) for folder in (sys.argv[2:4] if only_diff else sys.argv[1:3]))
     expected = expectations()
     calls = [next((lines for command, lines, _ in side if command == HYPERCALLS), []) for side in (xen, domus)]
     commands = compare_commands(expected, *([run for run in side if run[0] != HYPERCALLS] for side in (xen, domus)))

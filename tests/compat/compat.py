@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the commands beside this file in a Debian dom0 with Xen's own tools, on Debian's Xen or on Domus.
+"""Runs commands beside this file in a Debian dom0 with Xen's own tools, on Debian's Xen or on Domus.
 
-    compat.py OUT xen|domus|FILE TRANSCRIPT
+    compat.py OUT xen|domus|FILE COMMANDS TRANSCRIPT
 
-OUT is where the build and the images of build-images are. The machine's console goes to TRANSCRIPT.console. Exit status:
-0 if all commands were run.
+OUT is where the build and the images of build-images are; COMMANDS is the name of a file of commands. The machine's
+console goes to TRANSCRIPT.console. Exit status: 0 if all commands were run.
 """
 import pathlib
 import shutil
@@ -18,11 +18,12 @@ HERE = pathlib.Path(__file__).parent
 TIMEOUT = 3600
 
 
-def initramfs(out, folder):
+def initramfs(out, folder, commands):
     """The images' initramfs and what this run brings along; Linux unpacks one after the other."""
     files = pathlib.Path(folder, "compat")
     files.mkdir()
-    shutil.copy(HERE / "commands", files)
+    shutil.copy(HERE / commands, files / "commands")
+    shutil.copy(HERE / "lib", files)
     shutil.copy(out / "compat/hypercalls", files)
     archive = pathlib.Path(folder, "initrd.cpio")
     archive.write_bytes((out / "compat/initrd.cpio").read_bytes())
@@ -44,13 +45,13 @@ def machine(hypervisor, out, initrd, transcript):
 
 
 def main():
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 5:
         sys.exit(__doc__)
-    out, name, transcript = pathlib.Path(sys.argv[1]).absolute(), sys.argv[2], sys.argv[3]
+    out, name, commands, transcript = pathlib.Path(sys.argv[1]).absolute(), *sys.argv[2:]
     hypervisor = {"xen": out / "compat/xen", "domus": out / "domus"}.get(name, name)
     done = False
     with tempfile.TemporaryDirectory() as folder, open(f"{transcript}.console", "w", encoding="utf-8") as console:
-        command = machine(hypervisor, out, initramfs(out, folder), transcript)
+        command = machine(hypervisor, out, initramfs(out, folder, commands), transcript)
         with subprocess.Popen(["timeout", str(TIMEOUT), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               text=True, errors="replace") as qemu:
             for line in qemu.stdout:
