@@ -19,6 +19,7 @@
 #include <domus/sched.h>
 #include <domus/softirq.h>
 #include <domus/string.h>
+#include <domus/trace.h>
 #include <domus/vnuma.h>
 #include <domus/xmalloc.h>
 #include <asm/current.h>
@@ -301,6 +302,7 @@ struct domain *domain_create(domid_t domid, const struct xen_domctl_createdomain
         if (privileged && !dom0)
             dom0 = d;
         publish(d);
+        trace(TRC_DOM0_DOM_ADD, domid);
     }
     *err = 0;
     return d;
@@ -391,6 +393,7 @@ int domain_kill(struct domain *d)
         return -EINVAL;
     switch (d->is_dying) {
     case DOMDYING_ALIVE:
+        trace(TRC_DOM0_DOM_REM, d->domain_id);
         begin_dying(d);
         fallthrough;
     case DOMDYING_DYING:

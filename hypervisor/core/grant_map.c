@@ -12,6 +12,7 @@
 #include <domus/dirty_log.h>
 #include <domus/hypercall.h>
 #include <domus/lib.h>
+#include <domus/trace.h>
 #include <asm/flushtlb.h>
 #include <asm/pv_mm.h>
 
@@ -73,6 +74,7 @@ static int map_grant(struct domain *d, struct domain *granter, struct gnttab_map
     op->handle = handle;
     op->dev_bus_addr = (u64)mfn_x(page_to_mfn(pg)) << PAGE_SHIFT;
     maptrack_publish(e);
+    trace(TRC_MEM_PAGE_GRANT_MAP, granter->domain_id);
     return GNTST_okay;
 
  no_mapping:
@@ -170,6 +172,7 @@ void gnttab_unmap_finish(struct domain *d, struct unmap_rest *rest, unsigned int
         }
         gnttab_unpin(granter, e->ref, write);
         maptrack_free(d, e, rest[i].handle);
+        trace(TRC_MEM_PAGE_GRANT_UNMAP, granter->domain_id);
         put_domain(granter);
     }
 }

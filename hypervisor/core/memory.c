@@ -11,6 +11,7 @@
 #include <domus/heap.h>
 #include <domus/hypercall.h>
 #include <domus/lib.h>
+#include <domus/trace.h>
 #include <domus/vnuma.h>
 #include <asm/current.h>
 #include "grant.h"
@@ -121,6 +122,7 @@ static int decrease_one(struct reservation *r)
     for (unsigned long i = 0; i < 1UL << r->order; i++)
         if (remove_page(r->d, gmfn + i))
             return -EINVAL;
+    trace(TRC_MEM_DECREASE_RESERVATION, TRACE_64(gmfn), r->d->domain_id, r->order);
     return 0;
 }
 

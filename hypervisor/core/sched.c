@@ -17,12 +17,18 @@
 #include <domus/keyhandler.h>
 #include <domus/lib.h>
 #include <domus/softirq.h>
+#include <domus/trace.h>
 #include <domus/xmalloc.h>
 #include <asm/current.h>
 #include "sched_queue.h"
 
 DEFINE_PER_CPU(struct runqueue, runqueue);
 struct vcpu *idle_vcpu[NR_CPUS];
+
+/* Records of the subclass TRC_SCHED_MIN: the event has the two states, and one word names the vCPU. */
+#define TRACE_RUNSTATE(old, new) \
+    (TRC_SCHED_RUNSTATE_CHANGE | (uint32_t)(old) << 8 | (uint32_t)(new) << 4)
+#define TRACE_VCPU(v) ((v)->vcpu_id | (uint32_t)(v)->domain->domain_id << 16)
 
 /* ---- Locks and states ---- */
 
@@ -52,6 +58,7 @@ static void set_runstate(struct vcpu *v, int state, s_time_t now)
 
     if (v->runstate.state == state)
         return;
+    trace(TRACE_RUNSTATE(v->runstate.state, state), TRACE_VCPU(v));
     if (passed > 0) {
         v->runstate.time[v->runstate.state] += (uint64_t)passed;
         v->runstate.state_entry_time = (uint64_t)now;
@@ -118,6 +125,7 @@ void vcpu_wake(struct vcpu *v)
     unsigned long flags;
     struct runqueue *rq = lock_vcpu(v, &flags);
 
+    trace(TRC_SCHED_WAKE, v->domain->domain_id, v->vcpu_id);
     if (wants_queue(rq, v))
         rq = place_vcpu(rq, v, true);
     else if (!vcpu_runnable(v) && v->runstate.state == RUNSTATE_blocked)
@@ -140,6 +148,7 @@ void vcpu_sleep_nosync(struct vcpu *v)
     unsigned long flags;
     struct runqueue *rq = lock_vcpu(v, &flags);
 
+    trace(TRC_SCHED_SLEEP, v->domain->domain_id, v->vcpu_id);
     if (!vcpu_runnable(v)) {
         if (rq->curr == v)
             cpu_raise_softirq(v->processor, SCHEDULE_SOFTIRQ);
@@ -242,6 +251,21 @@ static void follow_to_cpu(struct vcpu *v, unsigned int cpu)
     evtchn_move_pirqs(v);
 }
 
+/* How long prev has run, and how long next has waited to. */
+static void trace_switch(struct vcpu *prev, struct vcpu *next, s_time_t now, s_time_t slice)
+{
+    uint64_t since = (uint64_t)now;
+
+    if (next->runstate.state == RUNSTATE_runnable)
+        since = next->runstate.state_entry_time;
+    trace(TRC_SCHED_SWITCH_INFPREV, prev->domain->domain_id, prev->vcpu_id,
+          (uint32_t)((uint64_t)now - prev->runstate.state_entry_time));
+    trace(TRC_SCHED_SWITCH_INFNEXT, next->domain->domain_id, next->vcpu_id,
+          (uint32_t)((uint64_t)now - since), (uint32_t)slice);
+    trace(TRC_SCHED_SWITCH, prev->domain->domain_id, prev->vcpu_id, next->domain->domain_id,
+          next->vcpu_id);
+}
+
 /* SCHEDULE_SOFTIRQ. On a real machine it does not return if it switches to a guest. */
 static void schedule(void)
 {
@@ -261,6 +285,7 @@ static void schedule(void)
     next = credit_pick_next(rq, prev, now, &slice);
     if (!next) {
         next = idle_vcpu[cpu];
+        slice = 0;
         cpumask_set_cpu(cpu, &rq->pool->idlers);
         stop_timer(&rq->slice_timer);
     } else {
@@ -270,12 +295,17 @@ static void schedule(void)
         set_timer(&rq->slice_timer, now + slice);
     }
     if (next == prev) {
+        trace(TRC_SCHED_SWITCH_INFCONT, next->domain->domain_id, next->vcpu_id,
+              (uint32_t)((uint64_t)now - next->runstate.state_entry_time), (uint32_t)slice);
+        trace(TRC_SCHED_CONTINUE_RUNNING, TRACE_VCPU(next));
         spin_unlock_irq(&rq->lock);
         if (next->periodic_period)
             vcpu_periodic_tick(next);
         return;
     }
 
+    if (trace_wanted(TRC_SCHED_SWITCH))
+        trace_switch(prev, next, now, slice);
     set_runstate(prev, is_idle_vcpu(prev) ? RUNSTATE_runnable : stopped_runstate(prev), now);
     set_runstate(next, RUNSTATE_running, now);
     next->is_running = true;
@@ -444,6 +474,7 @@ int sched_init_vcpu(struct vcpu *v)
 
     if (!u)
         return -ENOMEM;
+    trace(TRC_SCHED_DOM_ADD, v->domain->domain_id, v->vcpu_id);
     u->vcpu = v;
     v->sched = u;
     cpumask_setall(&v->soft_affinity);
@@ -474,6 +505,7 @@ void sched_destroy_vcpu(struct vcpu *v)
     kill_timer(&v->periodic_timer);
     kill_timer(&v->singleshot_timer);
     kill_timer(&v->poll_timer);
+    trace(TRC_SCHED_DOM_REM, v->domain->domain_id, v->vcpu_id);
     XFREE(v->sched);
 }
 

@@ -12,6 +12,7 @@
 #include <domus/lib.h>
 #include <domus/sched.h>
 #include <domus/softirq.h>
+#include <domus/trace.h>
 #include <asm/current.h>
 #include "sched_queue.h"
 
@@ -51,12 +52,15 @@ void vcpu_block(void)
     set_bit(VPF_BLOCKED, &v->pause_flags);
     if (must_stay_awake(v))
         clear_bit(VPF_BLOCKED, &v->pause_flags);
-    else
+    else {
+        trace(TRC_SCHED_BLOCK, v->domain->domain_id, v->vcpu_id);
         raise_softirq(SCHEDULE_SOFTIRQ);
+    }
 }
 
 void vcpu_yield(void)
 {
+    trace(TRC_SCHED_YIELD, current->domain->domain_id, current->vcpu_id);
     current->sched->yielding = true;
     raise_softirq(SCHEDULE_SOFTIRQ);
 }
@@ -122,6 +126,7 @@ static long do_poll(const struct sched_poll *poll)
     if (poll->timeout)
         set_timer(&v->poll_timer,
                   (s_time_t)min_t(uint64_t, poll->timeout, (uint64_t)STIME_MAX));
+    trace(TRC_SCHED_BLOCK, d->domain_id, v->vcpu_id);
     raise_softirq(SCHEDULE_SOFTIRQ);
     return 0;
 }
@@ -185,6 +190,7 @@ static long latch_shutdown_code(struct domain *d, unsigned int reason)
 {
     unsigned long flags;
 
+    trace(TRC_SCHED_SHUTDOWN_CODE, d->domain_id, current->vcpu_id, reason);
     spin_lock_irqsave(&d->shutdown_lock, flags);
     if (d->shutdown_code == -1)
         d->shutdown_code = (uint8_t)reason;
@@ -226,6 +232,7 @@ long do_sched_op(int cmd, guest_ptr_t arg)
     case SCHEDOP_shutdown:
         if (copy_from_guest(&u.shutdown, p, sizeof(u.shutdown)))
             return -EFAULT;
+        trace(TRC_SCHED_SHUTDOWN, d->domain_id, current->vcpu_id, u.shutdown.reason);
         domain_shutdown(d, (uint8_t)u.shutdown.reason);
         return 0;
     case SCHEDOP_shutdown_code:

@@ -10,6 +10,7 @@
 #include <domus/keyhandler.h>
 #include <domus/lib.h>
 #include <domus/sched.h>
+#include <domus/trace.h>
 #include <asm/current.h>
 #include <asm/mm.h>
 #include "control.h"
@@ -229,6 +230,7 @@ static long locked_sysctl(struct xen_sysctl *op, guest_ptr_t u_sysctl, bool *cop
     case XEN_SYSCTL_page_offline_op:
         return page_offline(&op->u.page_offline);
     case XEN_SYSCTL_tbuf_op:
+        return sysctl_trace(&op->u.tbuf_op);
     case XEN_SYSCTL_coverage_op:
         return -EOPNOTSUPP;
     case XEN_SYSCTL_psr_cmt_op:
@@ -244,6 +246,11 @@ static long locked_sysctl(struct xen_sysctl *op, guest_ptr_t u_sysctl, bool *cop
     }
 }
 
+static long again(guest_ptr_t u_sysctl)
+{
+    return hypercall_create_continuation(__HYPERVISOR_sysctl, 1, u_sysctl);
+}
+
 long do_sysctl(guest_ptr_t u_sysctl)
 {
     struct xen_sysctl op;
@@ -257,9 +264,11 @@ long do_sysctl(guest_ptr_t u_sysctl)
     if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION)
         return -EACCES;
     if (!spin_trylock(&control_lock))
-        return hypercall_create_continuation(__HYPERVISOR_sysctl, 1, u_sysctl);
+        return again(u_sysctl);
     rc = locked_sysctl(&op, u_sysctl, &copyback);
     spin_unlock(&control_lock);
+    if (rc == -ERESTART)
+        return again(u_sysctl);
     if (copyback && copy_to_guest((void *)u_sysctl, &op, sizeof(op)))
         rc = -EFAULT;
     return rc;

@@ -8,6 +8,7 @@
 #include <domus/guest_access.h>
 #include <domus/irq.h>
 #include <domus/sched.h>
+#include <domus/softirq.h>
 #include <domus/string.h>
 #include <host.h>
 
@@ -179,6 +180,10 @@ void arch_pirq_unbind(struct domain *d __unused, unsigned int pirq __unused)
 
 void pirq_set_affinity(struct domain *d __unused, unsigned int pirq __unused,
                        unsigned int cpu __unused)
+{
+}
+
+void raise_softirq(unsigned int nr __unused)
 {
 }
 

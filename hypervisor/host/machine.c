@@ -7,6 +7,7 @@
 #include <asm/current.h>
 #include <asm/flushtlb.h>
 #include <asm/processor.h>
+#include <domus/arch.h>
 #include <domus/console.h>
 #include <domus/param.h>
 #include <domus/string.h>
@@ -67,6 +68,12 @@ void flush_tlb_mask(const cpumask_t *mask __unused)
 {
     host_tlb_flushed_at = ++host_tlb_clock;
     host_tlb_flushes++;
+}
+
+/* ---- Traces ---- */
+
+void arch_trace_changed(void)
+{
 }
 
 /* ---- Messages ---- */

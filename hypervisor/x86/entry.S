@@ -191,7 +191,7 @@ hypercall_enter:
         .endif
         and  $(NR_HYPERCALLS - 1), %eax         /* under speculation too */
         mov  %r10, %rcx
-        lea  hypercall_table(%rip), %r10
+        mov  hypercall_rows(%rip), %r10         /* hypercall_table, or the one that traces */
         mov  (%r10,%rax,8), %r10
         test %r10, %r10
         jz   1f

@@ -15,6 +15,7 @@
 #include <domus/keyhandler.h>
 #include <domus/lib.h>
 #include <domus/percpu.h>
+#include <domus/trace.h>
 #include <domus/xmalloc.h>
 
 /* MSIs that the machine may use: some for each CPU, for devices with a queue a CPU. */
@@ -291,7 +292,10 @@ static void device_interrupt(unsigned int vector)
         if (desc->level)
             ioapic_unmask(desc->irq);
     } else {
+        uint64_t start = trace_wanted(TRC_HW_IRQ_HANDLED) ? get_cycles() : 0;
+
         pirq_deliver(desc);
+        trace(TRC_HW_IRQ_HANDLED, desc->irq, (uint32_t)start, (uint32_t)get_cycles());
     }
     spin_unlock(&desc->lock);
 }

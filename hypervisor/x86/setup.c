@@ -11,6 +11,7 @@
 #include <domus/spinlock.h>
 #include <domus/tasklet.h>
 #include <domus/timer.h>
+#include <domus/trace.h>
 #include <asm/acpi.h>
 #include <asm/apic.h>
 #include <asm/boot.h>
@@ -135,6 +136,7 @@ void __init start_hypervisor(u32 magic, u32 info)
     debug_keys_init();
     nmi_init();
     mca_init();
+    trace_init();
     smp_boot_cpus();
     mce_start_polling();
     lock_checks_enable(true);

@@ -52,7 +52,10 @@ unsigned long get_gpfn_from_mfn(mfn_t mfn);             /* ~0: none; the guest c
 u32 cpu_to_core(unsigned int cpu);
 u32 cpu_to_socket(unsigned int cpu);
 
-/* Time: x86/time.c */
+/* trace_events has changed: what only traces are taken by may be switched over. */
+void arch_trace_changed(void);
+
+/* Time: x86/time.c. get_cycles() (asm/processor.h): the CPU's counter, for the times of traces. */
 s_time_t now_ns(void);
 bool reprogram_timer(s_time_t deadline);                /* 0: stop; false: deadline has passed */
 void update_vcpu_system_time(struct vcpu *v);

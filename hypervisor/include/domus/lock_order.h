@@ -35,6 +35,7 @@ enum lock_rank {
     RANK_HEAP,              /* the page allocator (irq) */
     RANK_TASKLET,           /* tasklet queues (irq) */
     RANK_LEAF,              /* anything that takes no further lock but the console's (some: irq) */
+    RANK_TRACE,             /* one CPU's trace ring (irq) */
     RANK_CONSOLE_INPUT,     /* input focus and received characters (irq) */
     RANK_CONSOLE,           /* message assembly and the console ring (irq) */
 };

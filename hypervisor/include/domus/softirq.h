@@ -14,6 +14,7 @@
 enum {
     TIMER_SOFTIRQ,
     TASKLET_SOFTIRQ,
+    TRACE_SOFTIRQ,          /* a trace ring is half full: core/trace_op.c */
     ARCH_SOFTIRQ_0,         /* four for the architecture: domus/arch.h of each says what for */
     ARCH_SOFTIRQ_1,
     ARCH_SOFTIRQ_2,

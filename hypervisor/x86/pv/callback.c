@@ -13,6 +13,7 @@
 #include <domus/hypercall.h>
 #include <domus/lib.h>
 #include <domus/sched.h>
+#include <domus/trace.h>
 #include <asm/processor.h>
 #include <asm/pv_mm.h>
 #include <asm/traps.h>
@@ -143,6 +144,8 @@ void pv_inject_hw_exception(unsigned int vector, u32 error_code)
 {
     bool has_code = ERROR_CODE_VECTORS & 1u << vector;
 
+    trace(TRC_PV_TRAP | TRC_64_FLAG, TRACE_64(guest_cpu_user_regs()->rip),
+          vector | (u32)has_code << 15 | error_code << 16);
     bounce_trap(current, vector, has_code ? FRAME_ERROR_CODE : FRAME_PLAIN, error_code);
 }
 
@@ -150,6 +153,7 @@ void pv_inject_page_fault(u32 error_code, unsigned long cr2)
 {
     struct vcpu *v = current;
 
+    trace(TRC_PV_PAGE_FAULT | TRC_64_FLAG, TRACE_64(guest_cpu_user_regs()->rip), TRACE_64(cr2), error_code);
     /* The guest's kernel is no user to the guest. */
     if (v->arch.flags & VF_KERNEL_MODE)
         error_code &= ~PFEC_USER;
@@ -431,7 +435,8 @@ long do_nmi_op(unsigned int cmd, guest_ptr_t arg)
 /*
  * Entry code trusts entry_sp and page_fault_entry and, where the former is set, syscall_callback. It bounces page faults
  * only to a handler that starts with events masked, so that it need not look at the flag; and none as long as the
- * domain runs on shadow page tables, whose faults are not all the guest's.
+ * domain runs on shadow page tables, whose faults are not all the guest's, or faults are traced. The last is found out
+ * as late as this is called, which Linux's kernel makes happen whenever it switches processes.
  */
 void pv_update_entry(struct vcpu *v)
 {
@@ -440,7 +445,8 @@ void pv_update_entry(struct vcpu *v)
     bool fit = stack_range_ok(sp) && sp != 0 && v->arch.syscall_callback != 0;
 
     v->arch.entry_sp = fit ? sp : 0;
-    v->arch.page_fault_entry = fit && (t->flags & PV_TRAP_MASK_EVENTS) && !v->domain->dirty_log ? t->address : 0;
+    v->arch.page_fault_entry = fit && (t->flags & PV_TRAP_MASK_EVENTS) && !v->domain->dirty_log &&
+                               !trace_wanted(TRC_PV_PAGE_FAULT) ? t->address : 0;
 }
 
 /* HYPERVISOR_stack_switch: where traps from user space push. ss is of no meaning in long mode. */

@@ -19,6 +19,7 @@
 #include <asm/pv_emul.h>
 #include <asm/pv_mm.h>
 #include <asm/segments.h>
+#include <asm/trace.h>
 #include <asm/traps.h>
 
 #define MAX_INSN_LENGTH 15
@@ -535,8 +536,10 @@ bool pv_emulate_privileged(struct cpu_user_regs *regs)
         pv_inject_page_fault(PFEC_USER | PFEC_INSN, i.unreadable);
         return true;
     }
-    if (outcome == DONE)
+    if (outcome == DONE) {
         advance(i.v, regs, i.length, i.long_mode);
+        trace_privileged(regs->rip);
+    }
     return outcome != REFUSED;
 }
 

@@ -10,10 +10,9 @@
 #include <domus/string.h>
 #include <asm/processor.h>
 #include <asm/segments.h>
+#include <asm/trace.h>
 #include <asm/traps.h>
 #include <xen/xen.h>
-
-typedef long hypercall_fn(unsigned long, unsigned long, unsigned long, unsigned long, unsigned long, unsigned long);
 
 /*
  * Arguments arrive in registers, so a handler with fewer, or narrower, ones ignores the rest. The cast goes by way of
@@ -21,7 +20,6 @@ typedef long hypercall_fn(unsigned long, unsigned long, unsigned long, unsigned 
  */
 #define ROW(name, fn) [__HYPERVISOR_##name] = (hypercall_fn *)(void *)(fn)
 
-extern hypercall_fn *const hypercall_table[NR_HYPERCALLS];
 hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
     ROW(set_trap_table, do_set_trap_table),
     ROW(mmu_update, do_mmu_update),
@@ -118,6 +116,7 @@ int arch_multicall_call(struct multicall_entry *call)
         call->result = (unsigned long)-ENOSYS;
         return 0;
     }
+    trace_hypercall(TRC_PV_HYPERCALL_SUBCALL, (unsigned int)call->op, call->args);
     v->hcall_preempted = false;
     call->result = (unsigned long)fn(call->args[0], call->args[1], call->args[2], call->args[3], call->args[4],
                                      call->args[5]);

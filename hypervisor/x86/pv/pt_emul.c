@@ -11,6 +11,7 @@
 #include <asm/pv_insn.h>
 #include <asm/pv_mm.h>
 #include <asm/pv_pt.h>
+#include <asm/trace.h>
 #include <asm/traps.h>
 
 /* DR6: single step. */
@@ -80,6 +81,7 @@ bool pv_pt_write_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs 
     struct domain *d = v->domain;
     unsigned int offset = addr & 7;
     struct mem_insn insn;
+    unsigned long rip = regs->rip;
     struct page_info *pg;
     pte_t map, *p;
     bool done;
@@ -95,6 +97,8 @@ bool pv_pt_write_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs 
         return false;
     p = (pte_t *)mfn_to_virt(pte_mfn(map)) + (addr & ~PAGE_MASK) / sizeof(pte_t);
     done = change_entry(p, offset, &insn, regs, d);
+    if (done)
+        trace_pt_write(addr, p->v, rip);
     page_unlock(pg);
 
     if (done && unlikely(regs->rflags & X86_EFLAGS_TF)) {

@@ -2,6 +2,7 @@
 /* The small machine of world.h. */
 #include <string.h>
 #include <sys/mman.h>
+#include <domus/trace.h>
 #include <asm/mm_init.h>
 #include <asm/pv_shadow.h>
 #include <asm/traps.h>
@@ -123,6 +124,10 @@ unsigned long arch_copy_to_guest(void *to, const void *from, size_t n)
 /* A page's number is its frame's. */
 void set_gpfn_from_mfn(mfn_t mfn, unsigned long gpfn) { (void)mfn, (void)gpfn; }
 unsigned long get_gpfn_from_mfn(mfn_t mfn) { return mfn_x(mfn); }
+
+/* Nothing is traced. */
+uint32_t trace_events;
+void trace_write(uint32_t event __unused, const uint32_t *words __unused, unsigned int nr __unused) { }
 void *xzalloc_bytes(size_t size) { return calloc(1, size); }
 void xfree(void *p) { free(p); }
 void *alloc_heap_pages(unsigned int order, unsigned int flags)

@@ -163,6 +163,8 @@ static inline u64 rdtsc(void)
     asm volatile("rdtsc" : "=a"(low), "=d"(high));
     return (u64)high << 32 | low;
 }
+static inline uint64_t get_cycles(void) { return rdtsc(); }
+
 /* rdtsc that no earlier load passes. */
 static inline u64 rdtsc_ordered(void)
 {

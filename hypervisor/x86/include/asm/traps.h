@@ -74,6 +74,10 @@ void pv_update_entry(struct vcpu *v);
 /* Switches between the guest's kernel and user: address space and GS base. Interrupts off. */
 void pv_toggle_guest_mode(struct vcpu *v);
 
+/* Hypercalls by number; an empty row answers -ENOSYS. x86/pv/hypercall.c. */
+typedef long hypercall_fn(unsigned long, unsigned long, unsigned long, unsigned long, unsigned long, unsigned long);
+extern hypercall_fn *const hypercall_table[NR_HYPERCALLS];
+
 /* Fills a page with the stubs of the hypercall page of a 64-bit PV guest. */
 void pv_fill_hypercall_page(void *page);
 
