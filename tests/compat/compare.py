@@ -160,9 +160,9 @@ def tables(commands, hypercalls, help_text):
     if missing:
         yield from ("", "Not tried: " + ", ".join(missing) + ".")
     yield from table("xenpm", [(name, v) for name, v in commands.items() if name.startswith("xenpm ")])
-    yield from table("libvirt", [(name, v) for name, v in commands.items() if name.startswith("vir")])
+    yield from table("libvirt", [(name, v) for name, v in commands.items() if name.startswith("virsh ")])
     yield from table("Other programs", [(name, v) for name, v in commands.items()
-                                        if not name.startswith(("xl ", "xenpm ", "vir", "/"))])
+                                        if not name.startswith(("xl ", "xenpm ", "virsh ", "/"))])
     for call in ("sysctl", "domctl", "platform_op", "memory_op"):
         yield from table(call, [(op, v) for (which, op), v in hypercalls.items() if which == call])
     named = ("sysctl", "domctl", "platform_op", "memory_op")
