@@ -5,6 +5,7 @@
 #   make run        all of it in QEMU: a shell in dom0, a guest beside it; without a terminal it checks itself
 #   make test       the three tiers of tests, and the other ways to build
 #   make test-compat  the same commands on Debian's Xen and on Domus, compared; half an hour, and not part of make test
+#   make test-kernels  other kernels than the usual one, as dom0 and as guests; some minutes, and not part of make test
 #   make setup      only install the packages
 #   O=folder puts the output elsewhere; CC=clang; DEBUG=1 builds the hypervisor with its checks
 
@@ -15,7 +16,7 @@ export O
 # Builds use all CPUs; tests run one after another, as each machine in QEMU wants the CPUs for itself.
 JOBS := -j$(shell nproc)
 
-.PHONY: all hypervisor tools debug setup images run test test-clang test-unit test-guest test-system test-compat clean
+.PHONY: all hypervisor tools debug setup images run test test-clang test-unit test-guest test-system test-compat test-kernels clean
 all: hypervisor tools
 
 hypervisor:
@@ -64,6 +65,11 @@ test-system: hypervisor images
 test-compat: setup
 	$(MAKE) $(JOBS) hypervisor images
 	$(MAKE) -C tests/compat O='$(O)' check
+
+# docs/compatibility.md has what is known of them.
+test-kernels: setup
+	$(MAKE) $(JOBS) hypervisor images
+	$(MAKE) -C tests/kernels O='$(O)' check
 
 clean:
 	rm -rf '$(O)'

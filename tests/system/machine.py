@@ -31,8 +31,8 @@ def cpio(folder, target):
         subprocess.run("find . | cpio -o -H newc -R 0:0 --quiet", shell=True, check=True, cwd=folder, stdout=out)
 
 
-def initramfs(script, tmp, archives=(), files=()):
-    """dom0's image with the script and files (path in dom0, path here) in it, and more archives of IMAGES: they may simply
+def initramfs(script, tmp, archives=(), files=(), images=IMAGES):
+    """dom0's image with the script and files (path in dom0, path here) in it, and more archives of images: they may simply
     follow each other."""
     extra = pathlib.Path(tmp, "extra")
     extra.mkdir()
@@ -43,7 +43,7 @@ def initramfs(script, tmp, archives=(), files=()):
         shutil.copy(source, target)
     cpio(extra, f"{tmp}/extra.cpio")
     image = pathlib.Path(tmp, "dom0.cpio")
-    parts = [IMAGES / "dom0.cpio", *(IMAGES / name for name in archives), pathlib.Path(tmp, "extra.cpio")]
+    parts = [images / "dom0.cpio", *(images / name for name in archives), pathlib.Path(tmp, "extra.cpio")]
     image.write_bytes(b"".join(part.read_bytes() for part in parts))
     return image
 
@@ -56,13 +56,13 @@ def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
 
 
 def boot(script, smp=2, memory="2G", cpu="max", hv_args="dom0_mem=768M", extra=(), hypervisor=None, archives=(),
-         files=(), words="script"):
+         files=(), words="script", images=IMAGES):
     """Runs the shell script in dom0; its exit status is .status of the result, None if the machine never got there.
     Other words on dom0's command line may have another first program than that which runs the script."""
     with tempfile.TemporaryDirectory() as tmp:
-        image = initramfs(script, tmp, archives, files)
+        image = initramfs(script, tmp, archives, files, images)
         return run_qemu(["-kernel", str(hypervisor or OUT / "domus"), "-append", f"console=com1 {hv_args}",
-                         "-initrd", f"{IMAGES}/vmlinuz console=hvc0 loglevel=4 {words},{image}", *extra],
+                         "-initrd", f"{images}/vmlinuz console=hvc0 loglevel=4 {words},{image}", *extra],
                         smp, memory, cpu)
 
 

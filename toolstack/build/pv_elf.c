@@ -47,6 +47,10 @@ static int read_header(const struct file *file, Elf64_Ehdr *header)
         return refuse(file->failure, "give a Linux bzImage (vmlinuz), or an ELF kernel with Xen notes",
                       "what it contains is not an ELF kernel");
     }
+    if (header->e_ident[EI_CLASS] == ELFCLASS32) {
+        return refuse(file->failure, "use an x86-64 kernel",
+                      "it is a 32-bit kernel, and paravirtualized guests are of 64 bits");
+    }
     if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
         header->e_machine != EM_X86_64)
         return refuse(file->failure, "use an x86-64 kernel", "it is not for 64-bit x86 processors");

@@ -111,7 +111,7 @@ static void wrong_machine_is_refused(void **state)
     elf_header(&image)->e_machine = EM_AARCH64;
     assert_refused(&image, "64-bit x86");
     elf_header(&image)->e_ident[EI_CLASS] = ELFCLASS32;
-    assert_refused(&image, "64-bit x86");
+    assert_refused(&image, "32-bit kernel");
     image.data[0] = 0;
     assert_refused(&image, "not an ELF");
     image_free(&image);
