@@ -42,3 +42,24 @@ done
 
 def test_32_bit_kernels_are_refused_with_the_reason():
     check(boot(REFUSED, files=[(f"/boot/{name}", KERNELS / name) for name in ("grub-i386-xen", "gnumach")]))
+
+
+GRUB = """
+domusd -d || fail "domusd does not start"
+cat > /tmp/grub.cfg <<END
+name   = "grub"
+kernel = "/boot/grub-x86_64-xen"
+memory = 256
+disk   = [ "/root/disk.img,raw,xvda,rw" ]
+END
+domus create /tmp/grub.cfg || fail "GRUB could not be started"
+log=/var/log/domus/console-grub.log
+wait_for GUEST-READY
+grep 'GUEST-UP cpus=1 type=PV' "$log" || fail "the guest is not the kernel of its disk"    # behind GRUB's last line
+domus shutdown -w grub || fail "the guest does not shut down"
+"""
+
+
+def test_grub_loads_a_kernel_from_the_guests_disk():
+    check(boot(GRUB, files=[("/boot/grub-x86_64-xen", KERNELS / "grub-x86_64-xen"),
+                            ("/root/disk.img", KERNELS / "disk.img")]))
