@@ -61,6 +61,10 @@ refused 'no such action' domus check -n /tmp/end.cfg on_crash=explode
 """
 
 REBOOTS = r"""
+step "create -c shows the console from its beginning until the guest ends"
+echo q | domus create -c -q /tmp/end.cfg > /tmp/said || fail "create -c: $(cat /tmp/said)"
+grep TINY-READY /tmp/said || fail "create -c shows: $(cat /tmp/said)"
+wait_until 60 gone || fail "what was typed has not ended it: $(domus list)"
 step "a guest that reboots at once is made again ever later"
 ok domus create -q /tmp/end.cfg extra=reboot
 slowed() { domus log end | grep -q 'made again in 2 s'; }
