@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The smallest guest that does anything: it connects its console, says that it is there, and sleeps until somebody types.
- * What is typed comes back; q powers it off, r asks for a reboot, c crashes it, s suspends it. The words poweroff, reboot
+ * What is typed comes back; q powers it off, R asks for a reboot, C crashes it, S suspends it. The words poweroff, reboot
  * and crash on its command line do that at once; watchdog starts one that nobody feeds. It serves where there are to be
  * hundreds of guests, guests that end, or small images of guests.
  */
@@ -57,7 +57,7 @@ static const struct {
     const char *word;
     unsigned int reason;
 } ends[] = {
-    { 'q', "poweroff", SHUTDOWN_poweroff }, { 'r', "reboot", SHUTDOWN_reboot }, { 'c', "crash", SHUTDOWN_crash },
+    { 'q', "poweroff", SHUTDOWN_poweroff }, { 'R', "reboot", SHUTDOWN_reboot }, { 'C', "crash", SHUTDOWN_crash },
 };
 #define ENDS (sizeof(ends) / sizeof(ends[0]))
 
@@ -132,7 +132,7 @@ static void echo(void)
         for (unsigned int i = 0; i < ENDS; i++)
             if (text[0] == ends[i].key)
                 end(ends[i].reason);
-        if (text[0] == 's') {
+        if (text[0] == 'S') {
             suspend();
             return; /* what else was typed is in the old ring */
         }

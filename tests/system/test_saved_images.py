@@ -24,7 +24,7 @@ suspend_tiny() {
     node=/local/domain/$(xl domid tiny)
     wait_until 30 is_asked || fail "the guest is not asked to suspend itself"
     xenstore-write $node/control/shutdown ""
-    echo s > $(xenstore-read $node/console/tty)
+    echo S > $(xenstore-read $node/console/tty)
 }
 # Restores /tmp/bad; what comes of it, if anything, runs and goes.
 try_bad() {
