@@ -267,6 +267,8 @@ static long acquire_resource(unsigned long start, guest_ptr_t arg)
         rc = -EPERM;
     else if (!u.frame_list.p && u.nr_frames)
         rc = -EINVAL;
+    else if (u.type == XENMEM_resource_ioreq_server || u.type == XENMEM_resource_vmtrace_buf)
+        rc = -EINVAL;                   /* only guests that the processor virtualizes have them */
     else if (u.type != XENMEM_resource_grant_table)
         rc = -EOPNOTSUPP;
     else if (u.id > XENMEM_resource_grant_table_id_status)

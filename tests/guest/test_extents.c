@@ -159,6 +159,10 @@ static void resource_frames(void)
     q.pad = 1;
     check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EINVAL);
     q.pad = 0;
+    q.type = XENMEM_resource_ioreq_server;
+    check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EINVAL);
+    q.type = XENMEM_resource_vmtrace_buf;
+    check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EINVAL);
     q.type = 77;
     check_eq(memory_op(XENMEM_acquire_resource, &q), -XEN_EOPNOTSUPP);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* xen_version, and hypercalls that do not exist. */
+/* xen_version, what only other kinds of guests have, and hypercalls that do not exist. */
 #include <xen/features.h>
 #include "kernel.h"
+#include <xen/hvm/hvm_op.h>              /* wants stdint.h before it */
 
 static void version_is_4_17(void)
 {
@@ -55,6 +56,20 @@ static void unknown_hypercalls(void)
     check_eq(hypercall(100, 0, 0, 0, 0, 0), -XEN_ENOSYS);
 }
 
+/* Tools ask any guest's. */
+static void no_parameters_of_a_paravirtualized_guest(void)
+{
+    struct xen_hvm_param param = { .domid = DOMID_SELF };
+
+    check_eq(HCALL(hvm_op, HVMOP_get_param, &param, 0, 0, 0), -XEN_EINVAL);
+    check_eq(HCALL(hvm_op, HVMOP_set_param, &param, 0, 0, 0), -XEN_EINVAL);
+    param.domid = 0x7000;
+    check_eq(HCALL(hvm_op, HVMOP_get_param, &param, 0, 0, 0), -XEN_ESRCH);
+    check_eq(HCALL(hvm_op, HVMOP_get_param, HV_SECRET, 0, 0, 0), -XEN_EFAULT);
+    check_eq(HCALL(hvm_op, 77, &param, 0, 0, 0), -XEN_ENOSYS);
+}
+
 TESTS({ "version is 4.17", version_is_4_17 }, { "page size", pagesize },
       { "capabilities name our ABI", capabilities_name_our_abi }, { "platform parameters", platform_parameters },
-      { "features", features }, { "bad pointers", bad_pointers }, { "unknown hypercalls", unknown_hypercalls });
+      { "features", features }, { "bad pointers", bad_pointers }, { "unknown hypercalls", unknown_hypercalls },
+      { "no parameters of a paravirtualized guest", no_parameters_of_a_paravirtualized_guest });

@@ -34,6 +34,7 @@ long do_domctl(guest_ptr_t u_domctl);
 /* x86/ */
 long do_physdev_op(int cmd, guest_ptr_t arg);
 long do_platform_op(guest_ptr_t op);
+long do_hvm_op(unsigned int cmd, guest_ptr_t arg);
 /* x86/pv/ */
 long do_set_trap_table(guest_ptr_t traps);
 long do_mmu_update(guest_ptr_t ureqs, unsigned int count, guest_ptr_t pdone, unsigned int foreigndom);

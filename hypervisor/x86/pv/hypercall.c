@@ -50,6 +50,7 @@ hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
     ROW(callback_op, do_callback_op),
     ROW(event_channel_op, do_event_channel_op),
     ROW(physdev_op, do_physdev_op),
+    ROW(hvm_op, do_hvm_op),
     ROW(sysctl, do_sysctl),
     ROW(domctl, do_domctl),
     ROW(hypfs_op, do_hypfs_op),
