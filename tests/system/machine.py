@@ -11,7 +11,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = pathlib.Path(os.environ.get("O", ROOT / "build"))
 IMAGES = OUT / "images"
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
-TIMEOUT = 600
+# In seconds, for all that a machine does.
+TIMEOUT = int(os.environ.get("TIMEOUT", "600"))
 
 
 class Result:
