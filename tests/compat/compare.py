@@ -22,6 +22,8 @@ RUNNING = re.compile(r"(?<=\s)[-r][-b](?=[-p](\s|[-s][-c][-d]\s))|(?<=^State: {1
 # Exit statuses of a command that did its work: it ended, was stopped after its time, or had more to say than wanted.
 GOOD = (0, 124, 141)
 HYPERCALLS = "/compat/hypercalls"
+# How the names of libvirt's programs begin.
+LIBVIRT = ("virsh ", "virt-")
 
 
 def parse_all(folder):
@@ -160,9 +162,9 @@ def tables(commands, hypercalls, help_text):
     if missing:
         yield from ("", "Not tried: " + ", ".join(missing) + ".")
     yield from table("xenpm", [(name, v) for name, v in commands.items() if name.startswith("xenpm ")])
-    yield from table("libvirt", [(name, v) for name, v in commands.items() if name.startswith("virsh ")])
+    yield from table("libvirt", [(name, v) for name, v in commands.items() if name.startswith(LIBVIRT)])
     yield from table("Other programs", [(name, v) for name, v in commands.items()
-                                        if not name.startswith(("xl ", "xenpm ", "virsh ", "/"))])
+                                        if not name.startswith(("xl ", "xenpm ", "/", *LIBVIRT))])
     for call in ("sysctl", "domctl", "platform_op", "memory_op"):
         yield from table(call, [(op, v) for (which, op), v in hypercalls.items() if which == call])
     named = ("sysctl", "domctl", "platform_op", "memory_op")
