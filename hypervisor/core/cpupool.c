@@ -16,6 +16,7 @@
 DEFINE_SPINLOCK(cpupool_lock, RANK_CPUPOOL);
 struct cpupool *pool0;
 struct cpupool free_pool = { .id = POOL_NONE, .tslice_ms = 10 };
+static struct cpupool offline_pool = { .id = POOL_NONE, .tslice_ms = 10 };     /* off line, or about to be */
 static LIST_HEAD(pools);        /* by id; under cpupool_lock */
 
 static unsigned int opt_tslice_ms __initdata = 10;
@@ -135,6 +136,24 @@ static void recheck_pool(const struct cpupool *pool)
     read_unlock(&domlist_lock);
 }
 
+/* Whether a vCPU has asked for this very CPU. No other can as long as the CPU is in no pool with domains. */
+static bool pinned_in_pool(const struct cpupool *pool, unsigned int cpu)
+{
+    struct domain *d;
+    struct vcpu *v;
+    bool pinned = false;
+
+    read_lock(&domlist_lock);
+    for_each_domain(d) {
+        if (d->cpupool != pool)
+            continue;
+        for_each_vcpu(d, v)
+            pinned |= vcpu_pinned_to(v, cpu);
+    }
+    read_unlock(&domlist_lock);
+    return pinned;
+}
+
 static int create_pool(struct xen_sysctl_cpupool_op *op)
 {
     struct cpupool *pool, *p;
@@ -192,6 +211,20 @@ static int add_cpu(struct cpupool *pool, unsigned int cpu)
     return 0;
 }
 
+/* The CPU goes from a pool to one that has no domains; vCPUs that are on it move. */
+static int take_cpu(struct cpupool *pool, unsigned int cpu, struct cpupool *to)
+{
+    if (cpumask_weight(&pool->cpus) == 1 && pool->nr_domains)
+        return -EBUSY;
+    give_cpu(cpu, pool, to);
+    if (pinned_in_pool(pool, cpu)) {
+        give_cpu(cpu, to, pool);
+        return -EADDRINUSE;
+    }
+    recheck_pool(pool);
+    return 0;
+}
+
 static int remove_cpu(struct cpupool *pool, unsigned int cpu)
 {
     if (cpu == XEN_SYSCTL_CPUPOOL_PAR_ANY) {
@@ -200,15 +233,11 @@ static int remove_cpu(struct cpupool *pool, unsigned int cpu)
         for_each_cpu(c, &pool->cpus)
             cpu = c;
     }
-    if (cpu >= NR_CPUS)
+    if (cpu >= NR_CPUS || !cpu_online(cpu))
         return -EINVAL;
     if (!cpumask_test_cpu(cpu, &pool->cpus))
         return -EADDRNOTAVAIL;
-    if (cpumask_weight(&pool->cpus) == 1 && pool->nr_domains)
-        return -EBUSY;
-    give_cpu(cpu, pool, &free_pool);
-    recheck_pool(pool);
-    return 0;
+    return take_cpu(pool, cpu, &free_pool);
 }
 
 /* d is paused: nobody runs while the pool changes under them. */
@@ -290,10 +319,51 @@ void cpupool_cpu_online(unsigned int cpu)
     give_cpu(cpu, &free_pool, pool0);
 }
 
+int cpupool_cpu_leave(unsigned int cpu)
+{
+    int rc = -ENODEV;
+
+    spin_lock(&cpupool_lock);
+    if (cpumask_test_cpu(cpu, &offline_pool.cpus)) {
+        recheck_pool(pool0);
+        rc = 0;
+    } else if (cpumask_test_cpu(cpu, &pool0->cpus))
+        rc = take_cpu(pool0, cpu, &offline_pool);
+    else if (cpumask_test_cpu(cpu, &free_pool.cpus))
+        rc = take_cpu(&free_pool, cpu, &offline_pool);
+    spin_unlock(&cpupool_lock);
+    return rc;
+}
+
+/*
+ * Timers and interrupts of vCPUs that ran on cpu last have been handed over: they are to follow when such a one comes back.
+ * It does not run there yet; if another CPU takes it just now, that is only told twice.
+ */
+static void forget_home(unsigned int cpu)
+{
+    struct domain *d;
+    struct vcpu *v;
+
+    read_lock(&domlist_lock);
+    for_each_domain(d)
+        for_each_vcpu(d, v)
+            if (READ_ONCE(v->sched->home_cpu) == cpu)
+                WRITE_ONCE(v->sched->home_cpu, NO_HOME);
+    read_unlock(&domlist_lock);
+}
+
+void cpupool_cpu_return(unsigned int cpu)
+{
+    forget_home(cpu);
+    spin_lock(&cpupool_lock);
+    give_cpu(cpu, &offline_pool, pool0);
+    spin_unlock(&cpupool_lock);
+}
+
 void __init cpupool_init(void)
 {
     INIT_LIST_HEAD(&pools);
-    free_pool.cpus = CPU_MASK_NONE;
+    free_pool.cpus = offline_pool.cpus = CPU_MASK_NONE;
     pool0 = xzalloc(struct cpupool);
     if (!pool0)
         panic("No memory for CPU pool 0");

@@ -374,7 +374,7 @@ uint64_t vcpu_cpu_time(struct vcpu *v)
 
 uint64_t cpu_idle_time(unsigned int cpu)
 {
-    return idle_vcpu[cpu] ? vcpu_cpu_time(idle_vcpu[cpu]) : 0;
+    return cpu_online(cpu) ? vcpu_cpu_time(idle_vcpu[cpu]) : 0;
 }
 
 static void dump_vcpu_line(const char *what, struct vcpu *v)
@@ -409,19 +409,21 @@ static void dump_run_queues(char key __unused)
 
 int vcpu_set_hard_affinity(struct vcpu *v, const cpumask_t *affinity)
 {
-    struct runqueue *rq;
     unsigned long flags;
+    struct runqueue *rq = lock_vcpu(v, &flags);
+    int rc = 0;
 
+    /* Under the lock, so that who takes a CPU out of the pool and then goes through the vCPUs meets one or the other. */
     if (!cpumask_intersects(affinity, &v->domain->cpupool->cpus))
-        return -EINVAL;
-    rq = lock_vcpu(v, &flags);
-    if (v->sched->pinned)
+        rc = -EINVAL;
+    else if (v->sched->pinned)
         v->sched->saved_affinity = *affinity;
     else
         v->hard_affinity = *affinity;
     spin_unlock_irqrestore(&rq->lock, flags);
-    sched_recheck_cpu(v);
-    return 0;
+    if (!rc)
+        sched_recheck_cpu(v);
+    return rc;
 }
 
 void vcpu_set_soft_affinity(struct vcpu *v, const cpumask_t *affinity)
@@ -462,6 +464,16 @@ int vcpu_pin_override(struct vcpu *v, int cpu)
     if (!rc)
         sched_recheck_cpu(v);
     return rc;
+}
+
+bool vcpu_pinned_to(struct vcpu *v, unsigned int cpu)
+{
+    unsigned long flags;
+    struct runqueue *rq = lock_vcpu(v, &flags);
+    bool pinned = v->sched->pinned && cpumask_test_cpu(cpu, &v->hard_affinity);
+
+    spin_unlock_irqrestore(&rq->lock, flags);
+    return pinned;
 }
 
 /* ---- Objects ---- */

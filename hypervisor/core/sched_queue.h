@@ -11,6 +11,8 @@
 #include <domus/sched.h>
 #include <domus/time.h>
 
+#define NO_HOME NR_CPUS
+
 /* A vCPU's part. Under the lock of the run queue of vcpu->processor. */
 struct sched_unit {
     struct lheap_node node;     /* key: virtual time, ns of CPU at the default weight */
@@ -22,7 +24,7 @@ struct sched_unit {
     bool migrate;               /* may not stay on this CPU: context_saved() places it anew */
     s_time_t charged_until;     /* running: CPU time is charged up to here */
     s_time_t stopped;           /* when it last left a CPU */
-    unsigned int home_cpu;      /* where its timers and interrupts are; its own CPU writes it */
+    unsigned int home_cpu;      /* where its timers and interrupts are, or NO_HOME; its own CPU writes it */
     bool pinned;                /* SCHEDOP_pin_override; saved_affinity is the real one */
     cpumask_t saved_affinity;
 };
@@ -104,6 +106,8 @@ struct vcpu *credit_pick_next(struct runqueue *rq, struct vcpu *prev, s_time_t n
                               s_time_t *slice);
 /* core/sched.c: a parked vCPU may run again. */
 void sched_unpark(struct vcpu *v);
+/* core/sched.c: whether v has asked for this very CPU (vcpu_pin_override). */
+bool vcpu_pinned_to(struct vcpu *v, unsigned int cpu);
 /* core/sched.c: v's affinity or pool has changed. */
 void sched_recheck_cpu(struct vcpu *v);
 /* core/cpupool.c */

@@ -29,6 +29,14 @@ void cpu_raise_softirq(unsigned int cpu, unsigned int nr)
         smp_send_event_check(cpu);
 }
 
+void softirqs_hand_over(unsigned int heir)
+{
+    u32 pending = xchg(&get_cpu_info()->softirq_pending, 0) & ~(1u << SCHEDULE_SOFTIRQ | 1u << PARK_SOFTIRQ);
+
+    for (; pending; pending &= pending - 1)
+        cpu_raise_softirq(heir, ffs(pending) - 1);
+}
+
 uint32_t softirq_pending(unsigned int cpu)
 {
     return READ_ONCE(cpu_info_of(cpu)->softirq_pending);

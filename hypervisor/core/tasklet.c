@@ -36,6 +36,20 @@ void tasklet_schedule(struct tasklet *t)
     tasklet_schedule_on_cpu(t, smp_processor_id());
 }
 
+void tasklets_hand_over(unsigned int heir)
+{
+    struct list_head *list = &this_cpu(tasklet_list);
+    struct tasklet *t;
+
+    spin_lock_irq(&tasklet_lock);
+    while ((t = list_first_entry_or_null(list, struct tasklet, list)) != NULL) {
+        list_del_init(&t->list);
+        t->scheduled_on = (int)heir;
+        tasklet_enqueue(t);
+    }
+    spin_unlock_irq(&tasklet_lock);
+}
+
 /* TASKLET_SOFTIRQ: runs one, so that other soft interrupts get their turn between two. */
 static void run_tasklet(void)
 {

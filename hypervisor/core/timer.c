@@ -110,6 +110,27 @@ void migrate_timer(struct timer *t, unsigned int new_cpu)
     spin_unlock_irqrestore(&q->lock, flags);
 }
 
+/* Both locks are held for one timer at a time. */
+void timers_hand_over(unsigned int heir)
+{
+    struct timer_queue *from = &this_cpu(timer_queue), *to = &per_cpu(timer_queue, heir);
+    struct timer *t;
+
+    do {
+        spin_lock_irq(&to->lock);
+        spin_lock_same_rank(&from->lock);
+        t = first_timer(from);
+        if (t) {
+            lheap_remove(&from->heap, &t->node);
+            t->cpu = heir;
+            queue_timer(to, t);
+        }
+        spin_unlock(&from->lock);
+        spin_unlock_irq(&to->lock);
+    } while (t);
+    (void)reprogram_timer(0);
+}
+
 void kill_timer(struct timer *t)
 {
     unsigned long flags;

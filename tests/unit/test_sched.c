@@ -7,6 +7,8 @@
 
 #include <asm/current.h>
 #include <domus/sched.h>
+#include <domus/softirq.h>
+#include <domus/tasklet.h>
 #include <sim.h>
 #include "../../hypervisor/core/sched_queue.h"
 
@@ -416,6 +418,102 @@ static void pools_divide_the_cpus(void **state)
     assert_near(used_ms(a) + used_ms(b), 6000, 1);
 }
 
+/* ---- CPUs that leave and return ---- */
+
+static void leave(unsigned int cpu)
+{
+    struct vcpu *v;
+
+    assert_int_equal(cpupool_cpu_leave(cpu), 0);
+    sim_settle();
+    assert_true(is_idle_vcpu(sim_curr(cpu)));
+    assert_int_equal(cpupool_cpu_leave(cpu), 0);
+    for (unsigned int n = 0; n < sim_nr_domains; n++)
+        for_each_vcpu(sim_domain[n], v)
+            assert_true(v->processor != cpu || v->sched->parked);
+    __cpumask_clear_cpu(cpu, &cpu_online_map);
+    sim_on_cpu(cpu);
+    softirqs_hand_over(0);
+    timers_hand_over(0);
+    tasklets_hand_over(0);
+    assert_int_equal(cpu_rq(cpu)->slice_timer.cpu, cpu);
+}
+
+static void come_back(unsigned int cpu)
+{
+    __cpumask_set_cpu(cpu, &cpu_online_map);
+    cpupool_cpu_return(cpu);
+}
+
+static unsigned int watched_cpu;
+
+static void nobody_runs_there(unsigned int cpu, struct vcpu *prev, struct vcpu *next)
+{
+    (void)prev;
+    assert_true(cpu != watched_cpu || is_idle_vcpu(next));
+}
+
+static void those_of_a_cpu_that_leaves_run_elsewhere(void **state)
+{
+    cpumask_t one = cpumask_of(2), two = cpumask_of(2);
+    struct domain *free, *pinned, *capped;
+
+    (void)state;
+    __cpumask_set_cpu(1, &two);
+    start(3);
+    free = sim_hogs(3, 256, 0);
+    pinned = sim_hogs(2, 256, 0);
+    capped = sim_hogs(1, 1024, 50);
+    assert_int_equal(vcpu_set_hard_affinity(pinned->vcpu[0], &one), 0);
+    assert_int_equal(vcpu_set_hard_affinity(pinned->vcpu[1], &two), 0);
+    assert_int_equal(vcpu_set_hard_affinity(capped->vcpu[0], &one), 0);
+    run_ms(1000);
+    leave(2);
+    assert_int_equal(cpu_idle_time(2), 0);
+    assert_true(cpumask_full(&pinned->vcpu[0]->hard_affinity));
+    assert_true(cpumask_equal(&pinned->vcpu[1]->hard_affinity, &two));
+    assert_int_equal(vcpu_set_hard_affinity(capped->vcpu[0], &one), -EINVAL);
+    watched_cpu = 2;
+    sim_switched = nobody_runs_there;
+    run_ms(3000);
+    sim_switched = NULL;
+    assert_near(used_ms(free) + used_ms(pinned) + used_ms(capped), 3000 + 6000, 1);
+    assert_near(used_ms(capped), 2000, 5);
+    come_back(2);
+    run_ms(1000);
+    assert_near(used_ms(free) + used_ms(pinned) + used_ms(capped), 3000 + 6000 + 3000, 1);
+    assert_false(is_idle_vcpu(sim_curr(2)));
+}
+
+static void who_may_not_leave(void **state)
+{
+    struct domain *d;
+
+    (void)state;
+    start(3);
+    d = sim_hogs(1, 256, 0);
+    assert_int_equal(vcpu_pin_override(d->vcpu[0], 1), 0);
+    assert_int_equal(cpupool_cpu_leave(1), -EADDRINUSE);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 1), -EADDRINUSE);
+    run_ms(10);
+    assert_ptr_equal(sim_curr(1), d->vcpu[0]);
+    assert_int_equal(vcpu_pin_override(d->vcpu[0], -1), 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_CREATE, 5, 0), 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 1), 0);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 5, 1), 0);
+    assert_int_equal(cpupool_cpu_leave(1), -ENODEV);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 5, 0), 0);
+    leave(1);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 0, 1), -ENODEV);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 1), -EINVAL);
+    assert_int_equal(vcpu_pin_override(d->vcpu[0], 1), -EINVAL);
+    leave(2);
+    assert_int_equal(cpupool_cpu_leave(0), -EBUSY);
+    come_back(1);
+    come_back(2);
+    assert_int_equal(cpumask_weight(&pool0->cpus), 3);
+}
+
 /* ---- Everything at once ---- */
 
 /* Each runnable vCPU is in one place, and no CPU idles while it could run one that waits. */
@@ -453,9 +551,10 @@ static void random_walk(void **state)
         struct domain *d = sim_domain[random_below(&seed, sim_nr_domains)];
         struct vcpu *v = d->vcpu[random_below(&seed, d->max_vcpus)];
         cpumask_t mask = CPU_MASK_NONE;
+        unsigned int cpu = random_below(&seed, CPUS);
 
-        sim_on_cpu(random_below(&seed, CPUS));
-        switch (random_below(&seed, 7)) {
+        sim_on_cpu(cpu);
+        switch (random_below(&seed, 8)) {
         case 0:
         case 1:
             set_bit(VPF_BLOCKED, &v->pause_flags);
@@ -475,7 +574,14 @@ static void random_walk(void **state)
             break;
         case 5:
             mask.bits[0] = 1 + random_below(&seed, (1u << CPUS) - 1);
-            assert_int_equal(vcpu_set_hard_affinity(v, &mask), 0);
+            assert_int_equal(vcpu_set_hard_affinity(v, &mask),
+                             cpumask_intersects(&mask, &pool0->cpus) ? 0 : -EINVAL);
+            break;
+        case 6:
+            if (!cpu_online(cpu))
+                come_back(cpu);
+            else if (cpu)
+                leave(cpu);
             break;
         default:
             if (!is_idle_vcpu(current))
@@ -507,6 +613,8 @@ int main(void)
         cmocka_unit_test_teardown(pinned_stays, finish),
         cmocka_unit_test_teardown(pin_override_is_undone, finish),
         cmocka_unit_test_teardown(pools_divide_the_cpus, finish),
+        cmocka_unit_test_teardown(those_of_a_cpu_that_leaves_run_elsewhere, finish),
+        cmocka_unit_test_teardown(who_may_not_leave, finish),
         cmocka_unit_test_teardown(random_walk, finish),
     };
 

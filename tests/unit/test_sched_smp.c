@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scheduler under real concurrency: threads play the CPUs, others wake, stop and move vCPUs all
- * the time. No vCPU may ever run on two CPUs, one that was stopped must stay off until it is woken,
- * and at the end all run again.
+ * The scheduler under real concurrency: threads play the CPUs, others wake, stop and move vCPUs, and
+ * take a CPU away, all the time. No vCPU may ever run on two CPUs, none on a CPU that is away, one
+ * that was stopped must stay off until it is woken, and at the end all run again.
  */
 #include "unit.h"
 
@@ -14,9 +14,11 @@
 #include <domus/sched.h>
 #include <domus/softirq.h>
 #include <sim.h>
+#include "../../hypervisor/core/sched_queue.h"
 
 #define CPUS        3
 #define DISTURBERS  2
+#define LEAVING_CPU (CPUS - 1)
 #define RUN_MS      1500
 #define SWITCHES    2000        /* or so many milliseconds, whichever comes first */
 
@@ -132,12 +134,26 @@ static void disturb(struct vcpu *v, uint64_t *seed)
         break;
     case 4:
         mask.bits[0] = 1 + random_below(seed, (1u << CPUS) - 1);
-        BUG_ON(vcpu_set_hard_affinity(v, &mask));
+        BUG_ON(vcpu_set_hard_affinity(v, &mask) != 0 && mask.bits[0] != 1u << LEAVING_CPU);
         break;
     default:
         domain_pause(v->domain);
         domain_unpause(v->domain);
     }
+}
+
+/* Once its vCPUs have left it, a CPU stays idle until it is given back. */
+static void take_cpu_away(void)
+{
+    BUG_ON(cpupool_cpu_leave(LEAVING_CPU));
+    while (READ_ONCE(cpu_rq(LEAVING_CPU)->curr) != idle_vcpu[LEAVING_CPU])
+        cpu_relax();
+    for (int i = 0; i < 1000; i++) {
+        BUG_ON(READ_ONCE(cpu_rq(LEAVING_CPU)->curr) != idle_vcpu[LEAVING_CPU] ||
+               READ_ONCE(cpu_rq(LEAVING_CPU)->nr_queued));
+        dawdle();
+    }
+    cpupool_cpu_return(LEAVING_CPU);
 }
 
 static void *play_disturber(void *arg)
@@ -150,6 +166,8 @@ static void *play_disturber(void *arg)
         struct domain *d = sim_domain[random_below(&seed, sim_nr_domains)];
 
         disturb(d->vcpu[random_below(&seed, d->max_vcpus)], &seed);
+        if (host_cpu == CPUS && random_below(&seed, 50) == 0)
+            take_cpu_away();
     }
     return NULL;
 }

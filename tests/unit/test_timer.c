@@ -115,6 +115,44 @@ static void function_may_rearm(void **state)
     assert_int_equal(fires, 1000);
 }
 
+/* CPU `cpu` goes off line, and passes on what is there. */
+static void leave(unsigned int cpu)
+{
+    sim_on_cpu(cpu);
+    softirqs_hand_over(0);
+    timers_hand_over(0);
+}
+
+/* None is lost, none fires where nobody is; one that is set on such a CPU later is passed on as well. */
+static void those_of_a_cpu_that_leaves_move(void **state)
+{
+    s_time_t start = NOW();
+
+    (void)state;
+    for (size_t i = 0; i < TIMERS - 1; i++)
+        set_timer(&timer[i], start + MILLISECS((i * 37) % TIMERS + 1));
+    kill_timer(&timer[2]);
+    sim_on_cpu(2);
+    raise_softirq(TRACE_SOFTIRQ);
+    raise_softirq(SCHEDULE_SOFTIRQ);
+    leave(2);
+    assert_int_equal(softirq_pending(2), 0);
+    assert_true(softirq_pending(0) & 1u << TRACE_SOFTIRQ);
+    assert_false(softirq_pending(0) & 1u << SCHEDULE_SOFTIRQ);
+    sim_run_until(start + SECONDS(1));
+    assert_int_equal(fires, TIMERS - 2);
+    for (size_t i = 0; i < TIMERS - 1; i++) {
+        assert_int_equal(fired_at[i], i == 2 ? 0 : start + MILLISECS((i * 37) % TIMERS + 1));
+        assert_true(i == 2 || fired_on[i] != 2);
+    }
+    init_timer(&timer[2], fired, (void *)2, 2);
+    set_timer(&timer[2], NOW() + 100);
+    leave(2);
+    sim_run_until(NOW() + SECONDS(1));
+    assert_int_equal(fires, TIMERS - 1);
+    assert_int_equal(fired_on[2], 0);
+}
+
 /* Random settings, stops and moves, while time goes on. */
 static void random_walk(void **state)
 {
@@ -125,7 +163,7 @@ static void random_walk(void **state)
     for (int step = 0; step < 20000; step++) {
         uint32_t i = random_below(&seed, TIMERS);
 
-        switch (random_below(&seed, 4)) {
+        switch (random_below(&seed, 5)) {
         case 0:
         case 1:
             due[i] = NOW() + 1 + random_below(&seed, 5000);
@@ -134,6 +172,9 @@ static void random_walk(void **state)
         case 2:
             due[i] = 0;
             stop_timer(&timer[i]);
+            break;
+        case 3:
+            leave(1 + random_below(&seed, CPUS - 1));
             break;
         default:
             migrate_timer(&timer[i], random_below(&seed, CPUS));
@@ -193,6 +234,7 @@ int main(void)
         cmocka_unit_test_setup(killed_stays_dead, setup),
         cmocka_unit_test_setup(zeroed_is_harmless, setup),
         cmocka_unit_test_setup(function_may_rearm, setup),
+        cmocka_unit_test_setup(those_of_a_cpu_that_leaves_move, setup),
         cmocka_unit_test_setup(random_walk, setup),
         cmocka_unit_test(heap_keeps_order),
     };

@@ -9,6 +9,7 @@
 
 enum lock_rank {
     RANK_DOMCTL = 1,        /* one domctl or sysctl at a time */
+    RANK_CPU_HOTPLUG,       /* one CPU going off or on line at a time; others only try it */
     RANK_CPUPOOL,           /* CPU pools and their members */
     RANK_DOMAIN,            /* d->lock: first contexts and shared records of its vCPUs being set */
     RANK_GUEST_CONSOLE,     /* a domU's line of console output */
@@ -27,7 +28,7 @@ enum lock_rank {
     RANK_SHUTDOWN,          /* d->shutdown_lock: a domain's shutdown and death (irq) */
     RANK_PLATFORM,          /* platform state: wall clock, the CMOS index */
     RANK_SCHED,             /* one CPU's run queue (irq); a second only by spin_trylock */
-    RANK_TIMER,             /* one CPU's timer queue (irq) */
+    RANK_TIMER,             /* one CPU's timer queue (irq); two: lower CPU first */
     RANK_APIC,              /* IO-APIC registers; PCI's index and data ports (irq) */
     RANK_CALL_FUNCTION,     /* cross-CPU calls, TLB flushes among them */
     RANK_IOREMAP,           /* hypervisor mappings being changed */

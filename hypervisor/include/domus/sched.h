@@ -91,7 +91,17 @@ int cpupool_next_id(unsigned int id);
 /* CPUs that a domain may use at all. */
 const cpumask_t *cpupool_domain_cpus(const struct domain *d);
 
-/* Idle time of a CPU since boot, nanoseconds. */
+/*
+ * A CPU is to go off line: its pool lets go of it, and its vCPUs move to others, those that run there on their way out of
+ * the hypervisor; who might run nowhere else may then run everywhere. Errors: -ENODEV: it is of another pool than pool 0;
+ * -EBUSY: the last one of a pool with domains; -EADDRINUSE: a vCPU has asked for this very CPU (SCHEDOP_pin_override).
+ * Called once more when the CPU is idle, it gives another to vCPUs that went to sleep where they ran.
+ */
+int cpupool_cpu_leave(unsigned int cpu);
+/* The CPU, off line till now, is in cpu_online_map again: pool 0 takes it. */
+void cpupool_cpu_return(unsigned int cpu);
+
+/* Idle time of a CPU since boot, nanoseconds; 0 while it is off line. */
 uint64_t cpu_idle_time(unsigned int cpu);
 /* Whether this CPU, which has nothing to do, may wait for an interrupt; counts that it does. core/power.c. */
 bool cpu_may_wait(void);

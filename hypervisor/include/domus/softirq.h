@@ -10,7 +10,7 @@
 #include <domus/cpumask.h>
 #include <domus/types.h>
 
-/* Served in this order. The scheduler comes last: it may leave for a guest and not return. */
+/* Served in this order. The scheduler comes after all others' work: it may leave for a guest and not return. */
 enum {
     TIMER_SOFTIRQ,
     TASKLET_SOFTIRQ,
@@ -20,6 +20,7 @@ enum {
     ARCH_SOFTIRQ_2,
     ARCH_SOFTIRQ_3,
     SCHEDULE_SOFTIRQ,
+    PARK_SOFTIRQ,           /* this CPU goes off line, once the scheduler has nothing left for it */
     NR_SOFTIRQS
 };
 
@@ -31,6 +32,12 @@ void open_softirq(unsigned int nr, softirq_fn *fn);
 /* Raise on the running CPU, or on any. Any context, NMI included for the first. */
 void raise_softirq(unsigned int nr);
 void cpu_raise_softirq(unsigned int cpu, unsigned int nr);
+
+/*
+ * On a CPU that is off line: what is pending here becomes pending on heir, but for what concerns this CPU alone (scheduling,
+ * going off line). Timers and tasklets are to be handed over after it.
+ */
+void softirqs_hand_over(unsigned int heir);
 
 /* The pending word of a CPU: bit nr for soft interrupt nr. */
 uint32_t softirq_pending(unsigned int cpu);

@@ -28,6 +28,8 @@ void tasklet_init(struct tasklet *t, tasklet_fn *fn, void *data);
 /* Run soon on this CPU, or on `cpu`. Any context but NMI. */
 void tasklet_schedule(struct tasklet *t);
 void tasklet_schedule_on_cpu(struct tasklet *t, unsigned int cpu);
+/* This CPU is off line: heir gets the tasklets that are scheduled here. */
+void tasklets_hand_over(unsigned int heir);
 /* Never to run again; waits for it to finish if it runs on another CPU. */
 void tasklet_kill(struct tasklet *t);
 /* Register TASKLET_SOFTIRQ, and a CPU's queue before that CPU comes up. */

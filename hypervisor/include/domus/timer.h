@@ -37,6 +37,8 @@ void migrate_timer(struct timer *t, unsigned int new_cpu);
 /* Disarm for good and wait until the function, if it runs elsewhere, has returned. */
 void kill_timer(struct timer *t);
 bool timer_pending(const struct timer *t);
+/* This CPU is off line: heir, a CPU of a lower number, gets all timers that are armed here. */
+void timers_hand_over(unsigned int heir);
 
 /* Set up the queue of a CPU; boot CPU: before the first timer, others: before they come up. */
 void timer_cpu_init(unsigned int cpu);
