@@ -169,6 +169,8 @@ static void reap(void *unused __unused)
         reaper_cpus = cpu_online_map;
     }
     cpumask_clear_cpu(smp_processor_id(), &reaper_cpus);
+    /* One that has gone off line since has finished all that it was at. */
+    cpumask_and(&reaper_cpus, &reaper_cpus, &cpu_online_map);
     cpu = cpumask_first(&reaper_cpus);
     if (cpu < NR_CPUS) {
         tasklet_schedule_on_cpu(&reaper, cpu);

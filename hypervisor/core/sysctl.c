@@ -95,11 +95,14 @@ static long cpu_topology(struct xen_sysctl_cputopoinfo *u)
     uint32_t nr = u->cputopo.p ? min(u->num_cpus, nr_cpu_ids) : nr_cpu_ids;
 
     for (uint32_t cpu = 0; u->cputopo.p && cpu < nr; cpu++) {
-        struct xen_sysctl_cputopo topo = { .core = cpu_to_core(cpu), .socket = cpu_to_socket(cpu) };
+        struct xen_sysctl_cputopo topo = { XEN_INVALID_CORE_ID, XEN_INVALID_SOCKET_ID, XEN_INVALID_NODE_ID };
 
-        if (!cpu_online(cpu))
-            topo = (struct xen_sysctl_cputopo){ XEN_INVALID_CORE_ID, XEN_INVALID_SOCKET_ID,
-                                                XEN_INVALID_NODE_ID };
+        if (cpumask_test_cpu(cpu, &cpu_present_map))
+            topo.node = 0;              /* also while it is off line */
+        if (cpu_online(cpu)) {
+            topo.core = cpu_to_core(cpu);
+            topo.socket = cpu_to_socket(cpu);
+        }
         if (copy_to_guest_offset(u->cputopo.p, cpu, &topo, 1))
             return -EFAULT;
     }

@@ -92,11 +92,12 @@ static void give_up_table(void)
 
 static void finish(void)
 {
+    unsigned int cpu;
+
     for (unsigned int i = 0; i < 1u << buffers.info_order; i++)
         share_page_with_guest(virt_to_page((char *)buffers.info + i * PAGE_SIZE), dom_xen, false);
-    for (unsigned int cpu = 0; cpu < nr_cpu_ids; cpu++)
-        if (cpu_online(cpu))
-            trace_init_cpu(cpu, &buffers.page[cpu * buffers.cpu_pages], buffers.cpu_pages);
+    for_each_present_cpu(cpu)
+        trace_init_cpu(cpu, &buffers.page[cpu * buffers.cpu_pages], buffers.cpu_pages);
     buffers.ready = true;
 }
 
@@ -175,7 +176,7 @@ static void disable(void)
     update_events();
     if (!buffers.ready)
         return;
-    for_each_online_cpu(cpu)
+    for_each_present_cpu(cpu)
         trace_stop_cpu(cpu);
 }
 

@@ -266,20 +266,18 @@ static void physinfo(struct xen_sysctl_physinfo *info)
         info->hw_cap[i] = boot_cpu.words[i];
 }
 
-/* CPUs stay as they came up. CPU 0 is never to go, and some may not have come. */
 static long cpu_hotplug(const struct xen_sysctl_cpu_hotplug *op)
 {
-    bool online = op->cpu < NR_CPUS && cpumask_test_cpu(op->cpu, &cpu_online_map);
-
     switch (op->op) {
     case XEN_SYSCTL_CPU_HOTPLUG_ONLINE:
-        if (op->cpu >= NR_CPUS || !cpumask_test_cpu(op->cpu, &cpu_present_map))
-            return -EINVAL;
-        return online ? -EEXIST : -EOPNOTSUPP;
+        return cpu_up(op->cpu);
     case XEN_SYSCTL_CPU_HOTPLUG_OFFLINE:
-        return !online || op->cpu == 0 ? -EINVAL : -EOPNOTSUPP;
+        return cpu_down(op->cpu);
+    case XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE:
+    case XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE:
+        return smt_switch(op->op == XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE);
     default:
-        return -EOPNOTSUPP;             /* all second threads at once */
+        return -EOPNOTSUPP;
     }
 }
 

@@ -67,9 +67,9 @@ pte_t *hv_pte(unsigned long va)
 static void flush_hv(unsigned long va, unsigned long nr_pages)
 {
     if (nr_pages == 1)
-        flush_mask(&cpu_online_map, va, FLUSH_TLB | FLUSH_VA);
+        flush_mask(&cpu_present_map, va, FLUSH_TLB | FLUSH_VA);
     else
-        flush_mask(&cpu_online_map, 0, FLUSH_TLB | FLUSH_TLB_GLOBAL);
+        flush_mask(&cpu_present_map, 0, FLUSH_TLB | FLUSH_TLB_GLOBAL);
 }
 
 int hv_unmap_page(const void *va)

@@ -82,7 +82,7 @@ static void free_vector_on(unsigned int cpu, unsigned int vector)
 
 static unsigned int least_used_cpu(void)
 {
-    unsigned int cpu, best = smp_processor_id();
+    unsigned int cpu = smp_processor_id(), best = cpu_online(cpu) ? cpu : 0;
 
     for_each_online_cpu(cpu)
         if (per_cpu(vectors_used, cpu) < per_cpu(vectors_used, best))
@@ -156,6 +156,26 @@ static void move_irq(struct irq_desc *desc)
 void irq_want_cpu(struct irq_desc *desc, unsigned int cpu)
 {
     desc->wanted_cpu = cpu == desc->cpu && desc->vector ? -1 : (int)cpu;
+}
+
+/*
+ * A message that can be held back meanwhile moves at once, as does a source that nobody listens to. All others move when
+ * they fire next, which is still served here: a CPU that is off line takes interrupts.
+ */
+void irqs_leave_cpu(unsigned int cpu)
+{
+    for (unsigned int irq = 0; irq < nr_irqs; irq++) {
+        struct irq_desc *desc = &irq_descs[irq];
+        unsigned long flags;
+
+        spin_lock_irqsave(&desc->lock, flags);
+        if (desc->vector && desc->cpu == cpu) {
+            desc->wanted_cpu = (int)least_used_cpu();
+            if (desc->msi ? desc->msi->maskable : !desc->handler && !desc->nr_guests)
+                move_irq(desc);
+        }
+        spin_unlock_irqrestore(&desc->lock, flags);
+    }
 }
 
 /* ---- Life of a source ---- */
@@ -379,7 +399,7 @@ static void dump_irqs(char key __unused)
 
 void __init irq_init(void)
 {
-    unsigned int nr_msis = clamp(cpumask_weight(&cpu_present_map) * MSIS_PER_CPU,
+    unsigned int nr_msis = clamp(cpumask_weight(&cpu_possible_map) * MSIS_PER_CPU,
                                  (unsigned int)MIN_MSIS, (unsigned int)MAX_MSIS);
 
     outb(0xff, PIC_MASTER_MASK);

@@ -104,14 +104,14 @@ static void change_here(void *arg)
 
 static void write_range(unsigned int reg, const struct range *r)
 {
-    struct change c = { .reg = reg, .nr_cpus = num_online_cpus() };
+    struct change c = { .reg = reg, .nr_cpus = cpumask_weight(&cpu_present_map) };
 
     if (r->nr_mfns) {
         c.base = r->mfn << PAGE_SHIFT | r->type;
         c.mask = (~(r->nr_mfns - 1) & frame_mask()) << PAGE_SHIFT | PHYSMASK_VALID;
     }
     /* Not waiting: this CPU must come to the meeting as well. */
-    on_selected_cpus(&cpu_online_map, change_here, &c, false);
+    on_selected_cpus(&cpu_present_map, change_here, &c, false);
     while ((unsigned int)atomic_read(&c.left) < c.nr_cpus)
         cpu_relax();
 }

@@ -84,7 +84,7 @@ unsigned int nmi_unknown_count(void)
 {
     unsigned int cpu, sum = 0;
 
-    for_each_online_cpu(cpu)
+    for_each_present_cpu(cpu)
         sum += per_cpu(unknown_nmis, cpu);
     return sum;
 }

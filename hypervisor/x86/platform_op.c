@@ -115,15 +115,18 @@ static long cpu_version(struct xenpf_pcpu_version *version)
     return 0;
 }
 
-/* CPUs stay as they came up at boot; to ask for what is already so is fine. */
+/* As sysctl's, but to ask for what is already so is fine, and CPU 0 is refused by a name of its own. */
 static long cpu_set_online(unsigned int cpu, bool online)
 {
-    if (!cpu_is_present(cpu))
-        return -EINVAL;
-    return cpumask_test_cpu(cpu, &cpu_online_map) == online ? 0 : -EOPNOTSUPP;
+    long rc;
+
+    if (cpu == 0 && !online)
+        return -EOPNOTSUPP;
+    rc = online ? cpu_up(cpu) : cpu_down(cpu);
+    return rc == -EEXIST ? 0 : rc;
 }
 
-/* Nor can CPUs or memory be added: what is there, or is nonsense, is refused by its name. */
+/* CPUs and memory cannot be added: what is there, or is nonsense, is refused by its name. */
 static long cpu_hotadd(const struct xenpf_cpu_hotadd *op)
 {
     unsigned int cpu;
@@ -244,6 +247,8 @@ long do_platform_op(guest_ptr_t u_op)
     if (op.cmd == XENPF_resource_op)
         return platform_resource_op(&op.u.resource_op);
     rc = dispatch(&op);
+    if (rc == -ERESTART)
+        return hypercall_create_continuation(__HYPERVISOR_platform_op, 1, u_op);
     if (rc == 0 && copy_to_guest((void *)u_op, &op, sizeof(op)))
         return -EFAULT;
     return rc;

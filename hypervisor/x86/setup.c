@@ -123,6 +123,7 @@ void __init start_hypervisor(u32 magic, u32 info)
     percpu_init_boot();
     sort_exception_table();
     cpu_stack[0] = cpu0_stack;
+    cpumask_set_cpu(0, &cpu_present_map);
     cpumask_set_cpu(0, &cpu_online_map);
     init_console(magic, info);
     init_memory();
@@ -137,6 +138,7 @@ void __init start_hypervisor(u32 magic, u32 info)
     nmi_init();
     mca_init();
     trace_init();
+    cpu_hotplug_init();
     smp_boot_cpus();
     mce_start_polling();
     lock_checks_enable(true);

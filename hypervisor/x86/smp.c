@@ -86,10 +86,8 @@ void __init smp_prepare_cpus(void)
         cpu_to_acpiid[cpu] = acpi.cpu[i].acpiid;
         nr_cpu_ids++;
     }
-    for (unsigned int cpu = 0; cpu < nr_cpu_ids; cpu++) {
+    for (unsigned int cpu = 0; cpu < nr_cpu_ids; cpu++)
         __cpumask_set_cpu(cpu, &cpu_possible_map);
-        __cpumask_set_cpu(cpu, &cpu_present_map);
-    }
 }
 
 /* The highest page of RAM below 640 KiB, where a start-up IPI can lead; 0: none. */
@@ -188,6 +186,7 @@ void __noreturn start_secondary(void)
         cpu_relax();
     time_sync_target();
     time_init_cpu();
+    cpumask_set_cpu(cpu, &cpu_present_map);
     cpumask_set_cpu(cpu, &cpu_online_map);
     sched_cpu_online();
     ap_advance(AP_ONLINE);
@@ -210,10 +209,8 @@ void __init smp_boot_cpus(void)
             printk(LOG_ERR "SMP: no memory for CPU %u\n", cpu);
             break;
         }
-        if (!start_cpu(cpu, trampoline)) {
+        if (!start_cpu(cpu, trampoline))
             printk(LOG_ERR "SMP: CPU %u (APIC %u) did not start\n", cpu, cpu_to_apicid[cpu]);
-            __cpumask_clear_cpu(cpu, &cpu_present_map);
-        }
     }
     printk(LOG_INFO "SMP: %u CPUs online\n", num_online_cpus());
 }
@@ -236,7 +233,7 @@ void on_selected_cpus(const cpumask_t *mask, void (*fn)(void *arg), void *arg, b
     bool here = cpumask_test_cpu(cpu, mask);
     cpumask_t others;
 
-    cpumask_and(&others, mask, &cpu_online_map);
+    cpumask_and(&others, mask, &cpu_present_map);
     __cpumask_clear_cpu(cpu, &others);
     if (!cpumask_empty(&others)) {
         ASSERT(local_irq_is_enabled());
@@ -302,7 +299,7 @@ bool smp_stop_nmi(void)
 
 void smp_send_stop(void)
 {
-    cpumask_t others = cpu_online_map;
+    cpumask_t others = cpu_present_map;
 
     if (__atomic_exchange_n(&stopping, true, __ATOMIC_SEQ_CST))
         return;

@@ -84,6 +84,16 @@ u32 cpu_to_socket(unsigned int cpu)
     return cpu_to_apicid[cpu] >> core_bits;
 }
 
+bool cpus_have_threads(void)
+{
+    return thread_bits != 0;
+}
+
+u32 cpu_to_thread(unsigned int cpu)
+{
+    return cpu_to_apicid[cpu] & ((1u << thread_bits) - 1);
+}
+
 u32 cpu_to_core(unsigned int cpu)
 {
     return (cpu_to_apicid[cpu] & ((1u << core_bits) - 1)) >> thread_bits;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sysctl and platform_op on the host: idle states, CPUs and pages that may come and go, live patches, registers, memory
+ * sysctl and platform_op on the host: idle states, pages that may come and go, live patches, registers, memory
  * types, symbols.
  */
 /* SMP: 2 */
@@ -123,24 +123,10 @@ static void limits_of_idle_states(void)
     check_eq(pm_op(0, ~0u, 0), -XEN_EINVAL);
 }
 
-/* ---- CPUs and pages ---- */
+/* ---- CPUs, memory and pages ---- */
 
-static long hotplug(unsigned int cpu, unsigned int what)
+static void nothing_is_added(void)
 {
-    sys.u.cpu_hotplug = (struct xen_sysctl_cpu_hotplug){ .cpu = cpu, .op = what };
-    return sysctl(XEN_SYSCTL_cpu_hotplug);
-}
-
-static void cpus_that_stay(void)
-{
-    check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_ONLINE), -XEN_EEXIST);
-    check_eq(hotplug(77, XEN_SYSCTL_CPU_HOTPLUG_ONLINE), -XEN_EINVAL);
-    check_eq(hotplug(~0u, XEN_SYSCTL_CPU_HOTPLUG_ONLINE), -XEN_EINVAL);
-    check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_OFFLINE), -XEN_EINVAL);
-    check_eq(hotplug(77, XEN_SYSCTL_CPU_HOTPLUG_OFFLINE), -XEN_EINVAL);
-    check_eq(hotplug(0, 99), -XEN_EOPNOTSUPP);
-    if (on_domus())
-        check_eq(hotplug(1, XEN_SYSCTL_CPU_HOTPLUG_OFFLINE), -XEN_EOPNOTSUPP);
     op.u.cpu_add = (struct xenpf_cpu_hotadd){ .apic_id = 0, .acpi_id = 0 };
     check_eq(platform_op(XENPF_cpu_hotadd), -XEN_EEXIST);
     op.u.cpu_add.apic_id = ~0u;
@@ -342,7 +328,7 @@ static void symbols(void)
 TESTS({ "idle states", idle_states },
       { "wrong requests of idle states", wrong_idle_states },
       { "limits of idle states", limits_of_idle_states },
-      { "CPUs that stay", cpus_that_stay },
+      { "nothing is added", nothing_is_added },
       { "pages that stay", pages_that_stay },
       { "no live patches", no_patches },
       { "registers of a CPU", registers },

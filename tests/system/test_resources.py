@@ -123,6 +123,22 @@ domus cpupool-list | grep -q '^Pool-node0 ' || fail "$(domus cpupool-list)"
 domus cpupool-rename Pool-node0 Pool-0
 """
 
+# A CPU of the host goes off line under a vCPU that may run on it alone, as dom0's kernel asks for it, and comes back.
+HOST_CPUS = """
+cpu1=/sys/devices/system/xen_cpu/xen_cpu1/online
+state() { echo $(cat $cpu1) $(domus info | sed -n 's/^nr_cpus *: *//p') $(domus cpupool-list -c | sed -n 's/^Pool-0 *//p'); }
+before=$(state)
+for n in 1 2 3; do
+    domus vcpu-pin demo 0 1 || fail "vcpu-pin demo 0 1"
+    echo 0 > $cpu1 || fail "CPU 1 does not go off line"
+    [ "$(state)" = "0 1 0" ] || fail "CPU 1 is off line: $(state)"
+    [ "$(affinity 0)" = "all all" ] || fail "$(domus vcpu-list demo)"
+    guest demo 'grep -c ^processor /proc/cpuinfo'
+    echo 1 > $cpu1 || fail "CPU 1 does not come back"
+    [ "$(state)" = "$before" ] || fail "CPU 1 is back: $(state) instead of $before"
+done
+"""
+
 TOP = """
 domus top -b -i 2 -d 1 -s memory > /tmp/top || fail top
 [ "$(grep -c '^demo ' /tmp/top)" = 2 ] || fail "$(cat /tmp/top)"
@@ -165,7 +181,7 @@ domus list -l demo | grep -q '"pool": *"dawn"' || fail "the record does not know
 
 
 def test_memory_and_virtual_cpus_of_a_running_guest():
-    result = boot(START + CLOCK + MEMORY + VCPUS + PLACEMENT + POOLS + TOP + AFTER)
+    result = boot(START + CLOCK + MEMORY + VCPUS + PLACEMENT + POOLS + HOST_CPUS + TOP + AFTER)
     check(result)
     assert result.has("sorted by name"), f"top draws nothing:\n{result.console}"
 

@@ -8,7 +8,10 @@
 
 typedef struct cpumask { DECLARE_BITMAP(bits, NR_CPUS); } cpumask_t;
 
-/* CPUs found (by number below nr_cpu_ids), present and running. Changed by CPU bring-up alone. */
+/*
+ * CPUs found (by number below nr_cpu_ids); present: came up at boot, and answer interrupts and cross-CPU calls ever since;
+ * online: of these, the ones that run vCPUs, timers and tasklets. Changed by CPU bring-up and hotplug alone.
+ */
 extern unsigned int nr_cpu_ids;
 extern cpumask_t cpu_possible_map, cpu_present_map, cpu_online_map;
 

@@ -105,7 +105,7 @@ static int leave_mode(struct domain *d)
     s->leaving = false;
     domain_unpause(d);
     /* Whoever found the log is done with it: dirty_log_mark. */
-    on_selected_cpus(&cpu_online_map, take_interrupt, NULL, true);
+    on_selected_cpus(&cpu_present_map, take_interrupt, NULL, true);
     s->ending = -EBUSY;
     return 0;
 }

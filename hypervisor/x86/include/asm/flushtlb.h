@@ -33,7 +33,7 @@ static inline void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va)
 {
     flush_mask(mask, va, FLUSH_TLB | FLUSH_VA);
 }
-static inline void flush_all(unsigned int flags) { flush_mask(&cpu_online_map, 0, flags); }
+static inline void flush_all(unsigned int flags) { flush_mask(&cpu_present_map, 0, flags); }
 
 /*
  * The flush clock ticks when a flush begins that others may rely on. Frames keep its low 32 bits; an older stamp than

@@ -83,6 +83,8 @@ void irq_shutdown(struct irq_desc *desc);
 void irq_unmask(struct irq_desc *desc);
 /* Deliver to `cpu` from the next occurrence on. */
 void irq_want_cpu(struct irq_desc *desc, unsigned int cpu);
+/* All that arrives on `cpu`, which is off line, is to arrive on others. */
+void irqs_leave_cpu(unsigned int cpu);
 
 /* LOCAL_TIMER_VECTOR: time.c. */
 void apic_timer_interrupt(void);

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPUs that go off line and come back by sysctl and platform_op: who may go, what is told of those that are gone, and
+ * that nothing is lost of what ran there: vCPUs, timers, events, interrupts of devices. A core has two threads.
+ */
+/* SMP: 4,sockets=1,cores=2,threads=2 */
+#include "kernel.h"
+
+#include <xen/domctl.h>
+#include <xen/platform.h>
+#include <xen/sysctl.h>
+
+#define NR_CPUS 4
+#define ALL_CPUS 0xfUL
+#define MS 1000000UL
+#define PATIENCE (20000 * MS)
+
+static struct xen_sysctl sys;
+
+static long sysctl(unsigned int cmd)
+{
+    sys.cmd = cmd;
+    sys.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    return HCALL(sysctl, &sys, 0, 0, 0, 0);
+}
+
+static long hotplug(unsigned int cpu, unsigned int what)
+{
+    sys.u.cpu_hotplug = (struct xen_sysctl_cpu_hotplug){ .cpu = cpu, .op = what };
+    return sysctl(XEN_SYSCTL_cpu_hotplug);
+}
+
+static long off(unsigned int cpu) { return hotplug(cpu, XEN_SYSCTL_CPU_HOTPLUG_OFFLINE); }
+static long on(unsigned int cpu) { return hotplug(cpu, XEN_SYSCTL_CPU_HOTPLUG_ONLINE); }
+
+static struct xen_platform_op op;
+
+static long platform_op(unsigned int cmd)
+{
+    op.cmd = cmd;
+    op.interface_version = XENPF_INTERFACE_VERSION;
+    return HCALL(platform_op, &op, 0, 0, 0, 0);
+}
+
+static long platform(unsigned int cmd, unsigned int cpu)
+{
+    op.u.cpu_ol.cpuid = cpu;
+    return platform_op(cmd);
+}
+
+static long pool_op(unsigned int what, unsigned int pool, unsigned int cpu)
+{
+    memset(&sys, 0, sizeof(sys));
+    sys.u.cpupool_op = (struct xen_sysctl_cpupool_op){ .op = what, .cpupool_id = pool, .cpu = cpu,
+        .sched_id = domus_or_xen(XEN_SCHEDULER_CREDIT, XEN_SCHEDULER_CREDIT2) };
+    return sysctl(XEN_SYSCTL_cpupool_op);
+}
+
+/* The CPUs of pool 0, or those in none. */
+static uint64_t pool_cpus(unsigned int what)
+{
+    static uint64_t map;
+
+    map = 0;
+    memset(&sys, 0, sizeof(sys));
+    sys.u.cpupool_op.op = what;
+    sys.u.cpupool_op.cpumap.nr_bits = 64;
+    set_xen_guest_handle(sys.u.cpupool_op.cpumap.bitmap, (uint8_t *)&map);
+    check_eq(sysctl(XEN_SYSCTL_cpupool_op), 0);
+    return map;
+}
+
+static uint64_t affinity(unsigned int cmd, unsigned int vcpu, uint64_t cpus)
+{
+    static struct xen_domctl domctl;
+    static uint64_t map;
+
+    map = cpus;
+    memset(&domctl, 0, sizeof(domctl));
+    domctl.cmd = cmd;
+    domctl.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    domctl.u.vcpuaffinity.vcpu = vcpu;
+    domctl.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
+    domctl.u.vcpuaffinity.cpumap_hard.nr_bits = 64;
+    set_xen_guest_handle(domctl.u.vcpuaffinity.cpumap_hard.bitmap, (uint8_t *)&map);
+    check_eq(HCALL(domctl, &domctl, 0, 0, 0, 0), 0);
+    return map;
+}
+
+static void pin(unsigned int vcpu, uint64_t cpus)
+{
+    affinity(XEN_DOMCTL_setvcpuaffinity, vcpu, cpus);
+}
+
+static uint64_t pinned(unsigned int vcpu)
+{
+    return affinity(XEN_DOMCTL_getvcpuaffinity, vcpu, 0);
+}
+
+static long bind(unsigned int cmd, unsigned int virq, unsigned int vcpu)
+{
+    struct evtchn_bind_virq v = { .virq = virq, .vcpu = vcpu };
+    struct evtchn_bind_ipi ipi = { .vcpu = vcpu };
+
+    check_eq(HCALL(event_channel_op, cmd, cmd == EVTCHNOP_bind_virq ? (void *)&v : (void *)&ipi, 0, 0, 0), 0);
+    return cmd == EVTCHNOP_bind_virq ? v.port : ipi.port;
+}
+
+static bool take(long port)
+{
+    return __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1UL << port % 64), __ATOMIC_SEQ_CST)
+           >> port % 64 & 1;
+}
+
+/* Sleeps until an event comes at the port, and takes it. Events of other ports may end a sleep as well. */
+static bool arrives(long port)
+{
+    evtchn_port_t one = (evtchn_port_t)port;
+    struct sched_poll p = { .nr_ports = 1, .timeout = system_time() + PATIENCE };
+    bool came = false;
+
+    set_xen_guest_handle(p.ports, &one);
+    while (!came && system_time() < p.timeout && HCALL(sched_op, SCHEDOP_poll, &p, 0, 0, 0) == 0)
+        came = take(port);
+    return came;
+}
+
+/* ---- Requests ---- */
+
+static void refusals(void)
+{
+    static const unsigned int absent[] = { NR_CPUS, 77, 4095, 1u << 31, ~0u };
+
+    check_eq(off(0), -XEN_EINVAL);
+    check_eq(on(0), -XEN_EEXIST);
+    check_eq(platform(XENPF_cpu_offline, 0), -XEN_EOPNOTSUPP);
+    check_eq(platform(XENPF_cpu_online, 0), 0);
+    for (unsigned int i = 0; i < ARRAY_SIZE(absent); i++) {
+        check_eq(off(absent[i]), -XEN_EINVAL);
+        check_eq(on(absent[i]), -XEN_EINVAL);
+        check_eq(platform(XENPF_cpu_offline, absent[i]), -XEN_EINVAL);
+        check_eq(platform(XENPF_cpu_online, absent[i]), -XEN_EINVAL);
+    }
+    check_eq(hotplug(1, 99), -XEN_EOPNOTSUPP);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), ALL_CPUS);
+}
+
+static uint32_t flags_of(unsigned int cpu)
+{
+    check_eq(platform(XENPF_get_cpuinfo, cpu), 0);
+    check_eq(op.u.pcpu_info.apic_id, cpu);
+    return op.u.pcpu_info.flags;
+}
+
+/* All that tools ask about CPUs, while CPU 2 is off line or not. */
+static void check_told(bool online)
+{
+    static struct xen_sysctl_cputopo topology[NR_CPUS];
+    static struct xen_sysctl_cpuinfo idle[NR_CPUS];
+
+    memset(&sys, 0, sizeof(sys));
+    check_eq(sysctl(XEN_SYSCTL_physinfo), 0);
+    check_eq(sys.u.physinfo.nr_cpus, online ? NR_CPUS : NR_CPUS - 1);
+    check_eq(sys.u.physinfo.max_cpu_id, NR_CPUS - 1);
+    memset(&sys, 0, sizeof(sys));
+    sys.u.cputopoinfo.num_cpus = NR_CPUS;
+    set_xen_guest_handle(sys.u.cputopoinfo.cputopo, topology);
+    check_eq(sysctl(XEN_SYSCTL_cputopoinfo), 0);
+    check_eq(sys.u.cputopoinfo.num_cpus, NR_CPUS);
+    check_eq(topology[2].core != XEN_INVALID_CORE_ID, online);
+    check_eq(topology[2].socket != XEN_INVALID_SOCKET_ID, online);
+    check_eq(topology[2].node, 0);
+    check_eq(topology[3].socket, 0);
+    memset(&sys, 0, sizeof(sys));
+    sys.u.getcpuinfo.max_cpus = NR_CPUS;
+    set_xen_guest_handle(sys.u.getcpuinfo.info, idle);
+    check_eq(sysctl(XEN_SYSCTL_getcpuinfo), 0);
+    check_eq(sys.u.getcpuinfo.nr_cpus, NR_CPUS);
+    check_eq(idle[2].idletime != 0, online);
+    check(idle[3].idletime != 0);
+    check_eq(flags_of(2), online ? XEN_PCPU_FLAGS_ONLINE : 0);
+    check_eq(flags_of(3), XEN_PCPU_FLAGS_ONLINE);
+    check_eq(op.u.pcpu_info.max_present, NR_CPUS - 1);
+    check_eq(platform(XENPF_get_cpu_version, 2), 0);
+    check_eq(op.u.pcpu_version.family != 0, online);
+    sys.u.get_pmstat.type = PMSTAT_get_max_cx;
+    sys.u.get_pmstat.cpuid = 2;
+    check_eq(sysctl(XEN_SYSCTL_get_pmstat), online ? 0 : -XEN_EINVAL);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), online ? ALL_CPUS : ALL_CPUS & ~4UL);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_FREEINFO), 0);
+}
+
+static void what_is_told(void)
+{
+    long port = bind(EVTCHNOP_bind_virq, VIRQ_PCPU_STATE, 0);
+    struct evtchn_close close = { .port = (evtchn_port_t)port };
+
+    check_told(true);
+    check_eq(off(2), 0);
+    check(arrives(port));
+    check_told(false);
+    check_eq(off(2), -XEN_EEXIST);
+    check_eq(platform(XENPF_cpu_offline, 2), 0);
+    check(!take(port));
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 0, 2), -XEN_ENODEV);
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 2), -XEN_EINVAL);
+    check_eq(on(2), 0);
+    check(arrives(port));
+    check_told(true);
+    check_eq(on(2), -XEN_EEXIST);
+    check_eq(platform(XENPF_cpu_online, 2), 0);
+    check_eq(platform(XENPF_cpu_offline, 2), 0);
+    check(arrives(port));
+    check_told(false);
+    check_eq(platform(XENPF_cpu_online, 2), 0);
+    check(arrives(port));
+    check_told(true);
+    check_eq(HCALL(event_channel_op, EVTCHNOP_close, &close, 0, 0, 0), 0);
+}
+
+/* CPUs of no pool may go, those of others than pool 0 may not; all come back into pool 0. The last of it stays. */
+static void pools(void)
+{
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 2), 0);
+    check_eq(off(2), 0);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_FREEINFO), 0);
+    check_eq(on(2), 0);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), ALL_CPUS);
+    if (!on_domus())            /* Xen forgets a CPU whose request it has refused so, and keeps CPU 0 in pool 0 */
+        return;
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 2), 0);
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_CREATE, 1, 0), 0);
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 1, 2), 0);
+    check_eq(off(2), -XEN_ENODEV);
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 1, 0), 0);
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 0, 2), 0);
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 0), 0);
+    check_eq(off(1), 0);
+    check_eq(off(2), 0);
+    check_eq(off(3), -XEN_EBUSY);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), 8);
+    check_eq(on(1), 0);
+    check_eq(on(2), 0);
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 0, 0), 0);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), ALL_CPUS);
+}
+
+/* Who has asked for this very CPU keeps it. Xen is left in no good state by the refusal. */
+static void pin_override(void)
+{
+    struct sched_pin_override p = { .pcpu = 2 };
+
+    if (!on_domus())
+        return;
+    check_eq(HCALL(sched_op, SCHEDOP_pin_override, &p, 0, 0, 0), 0);
+    check_eq(off(2), -XEN_EADDRINUSE);
+    check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 2), -XEN_EADDRINUSE);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), ALL_CPUS);
+    p.pcpu = -1;
+    check_eq(HCALL(sched_op, SCHEDOP_pin_override, &p, 0, 0, 0), 0);
+    check_eq(off(2), 0);
+    p.pcpu = 2;
+    check_eq(HCALL(sched_op, SCHEDOP_pin_override, &p, 0, 0, 0), -XEN_EINVAL);
+    check_eq(on(2), 0);
+}
+
+/* Second threads only, all at once. Xen does not see the threads of QEMU's CPU. */
+static void threads(void)
+{
+    if (!on_domus()) {
+        check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE), -XEN_EOPNOTSUPP);
+        return;
+    }
+    check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE), 0);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), 5);
+    check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE), 0);
+    memset(&sys, 0, sizeof(sys));
+    check_eq(sysctl(XEN_SYSCTL_physinfo), 0);
+    check_eq(sys.u.physinfo.threads_per_core, 1);
+    check_eq(on(3), 0);
+    check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE), 0);
+    check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), ALL_CPUS);
+    check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE), 0);
+}
+
+/* ---- What runs there ---- */
+
+static char second_stack[8192] __attribute__((aligned(16)));
+static volatile unsigned long work, ticks, answers;
+static long second_timer, ipi, answer;
+
+static void arm(unsigned int vcpu)
+{
+    struct vcpu_set_singleshot_timer t = { .timeout_abs_ns = system_time() + 2 * MS };
+
+    HCALL(vcpu_op, VCPUOP_set_singleshot_timer, vcpu, &t, 0, 0);
+}
+
+/* Computes, sleeps now and then, and answers its timer and interprocessor interrupts. */
+static void second_main(void)
+{
+    struct evtchn_send send = { (evtchn_port_t)answer };
+    evtchn_port_t ports[2] = { (evtchn_port_t)second_timer, (evtchn_port_t)ipi };
+    struct sched_poll p = { .nr_ports = 2 };
+
+    set_xen_guest_handle(p.ports, ports);
+    HCALL(vcpu_op, VCPUOP_stop_periodic_timer, 1, 0, 0, 0);
+    arm(1);
+    for (;;) {
+        if (++work % 1000 == 0)
+            HCALL(sched_op, SCHEDOP_poll, &p, 0, 0, 0);
+        if (take(second_timer)) {
+            ticks++;
+            arm(1);
+        }
+        if (take(ipi)) {
+            answers++;
+            HCALL(event_channel_op, EVTCHNOP_send, &send, 0, 0, 0);
+        }
+    }
+}
+
+/* Waits until the second vCPU's counter has gone on, and says whether it has. */
+static bool goes_on(volatile unsigned long *counter)
+{
+    unsigned long before = *counter;
+
+    for (uint64_t end = system_time() + PATIENCE; *counter == before && system_time() < end;)
+        HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+    return *counter != before;
+}
+
+static void start_second(void)
+{
+    HCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0, 0, 0);
+    second_timer = bind(EVTCHNOP_bind_virq, VIRQ_TIMER, 1);
+    ipi = bind(EVTCHNOP_bind_ipi, 0, 1);
+    answer = bind(EVTCHNOP_bind_ipi, 0, 0);
+    start_vcpu(1, second_main, second_stack + sizeof(second_stack));
+    check(goes_on(&work));
+}
+
+/* The vCPU that may run on this CPU alone, and the one that asks: both go on elsewhere, and may run anywhere then. */
+static void pinned_vcpus(void)
+{
+    for (unsigned int cpu = 1; cpu < NR_CPUS; cpu++) {
+        pin(0, 1UL << cpu);
+        pin(1, 1UL << cpu);
+        check(goes_on(&ticks));
+        check_eq(cpu & 1 ? off(cpu) : platform(XENPF_cpu_offline, cpu), 0);
+        check_eq(pinned(0), ALL_CPUS);
+        check_eq(pinned(1), ALL_CPUS);
+        check(goes_on(&work));
+        check(goes_on(&ticks));
+        check_eq(on(cpu), 0);
+        pin(1, 1UL << cpu);
+        check(goes_on(&work));
+        check(goes_on(&ticks));
+        pin(1, ALL_CPUS);
+    }
+}
+
+static long trace_op(unsigned int what)
+{
+    memset(&sys, 0, sizeof(sys));
+    sys.u.tbuf_op.cmd = what;
+    sys.u.tbuf_op.size = 1;
+    return sysctl(XEN_SYSCTL_tbuf_op);
+}
+
+/* What is asked of all CPUs while one is off line holds for it when it is back. */
+static void all_but_one(void)
+{
+    struct mmuext_op flush = { .cmd = MMUEXT_FLUSH_CACHE_GLOBAL };
+    xenpf_resource_entry_t entry = { .u.cmd = XEN_RESOURCE_OP_MSR_READ, .idx = 0x10 };
+    uint32_t reg;
+
+    check_eq(off(2), 0);
+    op.u.add_memtype = (struct xenpf_add_memtype){ .mfn = 0x200000, .nr_mfns = 0x1000, .type = 1 };
+    check_eq(platform_op(XENPF_add_memtype), 0);
+    reg = op.u.add_memtype.reg;
+    check_eq(HCALL(mmuext_op, &flush, 1, 0, DOMID_SELF, 0), 0);
+    op.u.resource_op = (struct xenpf_resource_op){ .nr_entries = 1, .cpu = 2 };
+    set_xen_guest_handle(op.u.resource_op.entries, &entry);
+    check_eq(platform_op(XENPF_resource_op), -XEN_ENODEV);
+    check_eq(trace_op(XEN_SYSCTL_TBUFOP_set_size), 0);
+    check_eq(trace_op(XEN_SYSCTL_TBUFOP_enable), 0);
+    check_eq(on(2), 0);
+    pin(1, 4);
+    check(goes_on(&ticks));
+    check_eq(off(2), 0);
+    check_eq(trace_op(XEN_SYSCTL_TBUFOP_disable), 0);
+    op.u.del_memtype = (struct xenpf_del_memtype){ .reg = reg };
+    check_eq(platform_op(XENPF_del_memtype), 0);
+    check_eq(on(2), 0);
+    pin(1, 4);
+    check(goes_on(&work));
+    check(goes_on(&ticks));
+    pin(1, ALL_CPUS);
+}
+
+/* Timers, events and the vCPUs themselves, wherever the moment meets them. Xen panics of it, in its scheduler credit2. */
+static void under_load(void)
+{
+    long timer = bind(EVTCHNOP_bind_virq, VIRQ_TIMER, 0);
+    struct evtchn_send send = { (evtchn_port_t)ipi };
+    uint64_t seed = 1;
+
+    if (!on_domus())
+        return;
+    for (unsigned int round = 0; round < 150; round++) {
+        unsigned int cpu;
+
+        seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+        cpu = 1 + (seed >> 40) % (NR_CPUS - 1);
+        if (seed >> 33 & 1)
+            pin(1, 1UL << cpu);
+        if (seed >> 34 & 1)
+            pin(0, 1UL << cpu);
+        arm(0);
+        check_eq(HCALL(event_channel_op, EVTCHNOP_send, &send, 0, 0, 0), 0);
+        check_eq(off(cpu), 0);
+        if (!arrives(answer) || !arrives(timer)) {
+            fail(__FILE__, __LINE__, "an event was lost in round %u", round);
+            return;
+        }
+        if (seed >> 35 & 1)
+            check(goes_on(&ticks));
+        check_eq(on(cpu), 0);
+    }
+    check_eq(pinned(0), ALL_CPUS);
+    check(goes_on(&work));
+}
+
+/* Only CPU 0 is left, and all come back. */
+static void alone(void)
+{
+    for (unsigned int cpu = 1; cpu < NR_CPUS; cpu++)
+        check_eq(off(cpu), 0);
+    memset(&sys, 0, sizeof(sys));
+    check_eq(sysctl(XEN_SYSCTL_physinfo), 0);
+    check_eq(sys.u.physinfo.nr_cpus, 1);
+    check(goes_on(&work));
+    check(goes_on(&ticks));
+    for (unsigned int cpu = NR_CPUS - 1; cpu > 0; cpu--)
+        check_eq(on(cpu), 0);
+    check(goes_on(&work));
+    check(goes_on(&ticks));
+}
+
+/* ---- Interrupts of devices ---- */
+
+#define RTC_GSI 8
+#define NIC_DEVFN 0x10
+#define NIC_BASE 0xffffffffa0000000UL
+#define NIC_BAR0 0x10
+#define NIC_BAR3 0x1c
+#define PCI_CAP_ID_MSIX 0x11
+#define MSIX_ENABLE 0x80000000U
+/* Registers of the network card: cause (cleared by a write), set cause, which causes interrupt, and by which message. */
+#define NIC_ICR 0xc0
+#define NIC_ICS 0xc8
+#define NIC_IMS 0xd0
+#define NIC_IMC 0xd8
+#define NIC_IVAR 0xe4
+#define NIC_OTHER_CAUSE (1U << 24 | 1U << 2)
+#define NIC_OTHER_BY_MESSAGE_0 (8U << 16)
+
+static void outb(uint16_t port, uint8_t v) { asm volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
+static void outl(uint16_t port, uint32_t v) { asm volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+static uint8_t inb(uint16_t port)
+{
+    uint8_t v;
+
+    asm volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static uint32_t inl(uint16_t port)
+{
+    uint32_t v;
+
+    asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+
+static uint32_t conf_read(unsigned int reg)
+{
+    outl(0xcf8, 0x80000000 | NIC_DEVFN << 8 | reg);
+    return inl(0xcfc);
+}
+
+static void conf_set(unsigned int reg, uint32_t bits)
+{
+    uint32_t value = conf_read(reg) | bits;
+
+    outl(0xcf8, 0x80000000 | NIC_DEVFN << 8 | reg);
+    outl(0xcfc, value);
+}
+
+static uint8_t cmos(uint8_t reg)
+{
+    outb(0x70, reg);
+    return inb(0x71);
+}
+
+static volatile uint32_t *nic(unsigned int reg)
+{
+    return (volatile uint32_t *)(NIC_BASE + reg);
+}
+
+static long bind_pirq(struct physdev_map_pirq *map)
+{
+    struct evtchn_bind_pirq bind;
+
+    map->domid = DOMID_SELF;
+    check_eq(HCALL(physdev_op, PHYSDEVOP_map_pirq, map, 0, 0, 0), 0);
+    bind = (struct evtchn_bind_pirq){ .pirq = (uint32_t)map->pirq };
+    check_eq(HCALL(event_channel_op, EVTCHNOP_bind_pirq, &bind, 0, 0, 0), 0);
+    return bind.port;
+}
+
+/* Moves this vCPU, and with it its interrupts, to each CPU, which then goes off line and comes back. */
+static void chase(long port, void (*provoke)(void))
+{
+    for (unsigned int round = 0; round < 12; round++) {
+        unsigned int cpu = 1 + round % (NR_CPUS - 1);
+
+        pin(0, 1UL << cpu);
+        for (unsigned int i = 0; i < 3; i++) {
+            provoke();
+            check(arrives(port));
+        }
+        provoke();
+        check_eq(off(cpu), 0);
+        for (unsigned int i = 0; i < 3; i++) {
+            check(arrives(port));
+            provoke();
+        }
+        check_eq(on(cpu), 0);
+        check(arrives(port));
+    }
+}
+
+static void provoke_rtc(void)
+{
+    cmos(0x0c);         /* the next of its periods may interrupt */
+}
+
+static void line(void)
+{
+    struct physdev_set_iopl iopl = { .iopl = 1 };
+    struct physdev_map_pirq map = { .type = MAP_PIRQ_TYPE_GSI, .index = RTC_GSI, .pirq = RTC_GSI };
+    long port;
+
+    check_eq(HCALL(physdev_op, PHYSDEVOP_set_iopl, &iopl, 0, 0, 0), 0);
+    port = bind_pirq(&map);
+    outb(0x70, 0x0a);
+    outb(0x71, 0x26);
+    cmos(0x0b);
+    outb(0x71, inb(0x71) | 0x40);
+    chase(port, provoke_rtc);
+    cmos(0x0b);
+    outb(0x71, inb(0x71) & ~0x40);
+}
+
+static void provoke_nic(void)
+{
+    *nic(NIC_ICR) = ~0U;
+    *nic(NIC_ICS) = NIC_OTHER_CAUSE;
+}
+
+/* MSI-X: such a message can be held back, so it moves without waiting for the next. On Xen none comes here at all. */
+static void message(void)
+{
+    struct physdev_map_pirq map = { .type = MAP_PIRQ_TYPE_MSI_SEG, .index = -1, .pirq = -1, .devfn = NIC_DEVFN,
+                                    .table_base = conf_read(NIC_BAR3) & ~0xfU };
+    struct physdev_pci_device_add card = { .devfn = NIC_DEVFN };
+    unsigned int at = conf_read(0x34) & 0xfc;
+    long port;
+
+    if (!on_domus())
+        return;
+    while (at && (conf_read(at) & 0xff) != PCI_CAP_ID_MSIX)
+        at = conf_read(at) >> 8 & 0xfc;
+    check(at != 0);
+    HCALL(physdev_op, PHYSDEVOP_pci_device_add, &card, 0, 0, 0);        /* or it is known already */
+    conf_set(4, 0x6);           /* decodes memory, and may write messages */
+    check_eq(map_page(NIC_BASE, (conf_read(NIC_BAR0) & ~0xfffU) | PTE_DATA), 0);
+    port = bind_pirq(&map);
+    conf_set(at, MSIX_ENABLE);
+    *nic(NIC_IVAR) = NIC_OTHER_BY_MESSAGE_0;
+    *nic(NIC_IMS) = NIC_OTHER_CAUSE;
+    chase(port, provoke_nic);
+    *nic(NIC_IMC) = ~0U;
+}
+
+TESTS({ "refusals", refusals }, { "what is told", what_is_told }, { "pools", pools }, { "pin override", pin_override },
+      { "threads", threads }, { "second vCPU", start_second }, { "pinned vCPUs", pinned_vcpus },
+      { "all but one", all_but_one }, { "under load", under_load }, { "alone", alone },
+      { "interrupts of a line", line }, { "interrupts by message", message });
