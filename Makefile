@@ -13,7 +13,7 @@ O ?= build
 override O := $(abspath $(O))
 export O
 
-# Builds use all CPUs; tests run one after another, as each machine in QEMU wants the CPUs for itself.
+# As many at once as there are CPUs: jobs of a build, and machines of the tests.
 JOBS := -j$(shell nproc)
 
 .PHONY: all hypervisor tools debug setup images run test test-clang test-unit test-guest test-system test-compat test-kernels clean
@@ -59,7 +59,7 @@ test-guest: hypervisor debug
 
 test-system: hypervisor images
 	$(MAKE) -C tests/guest O='$(O)'
-	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v --durations=10 -p no:cacheprovider
+	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v --durations=10 -p no:cacheprovider -n auto --maxprocesses=4
 
 # Debian's dom0 with Xen's own tools on both hypervisors; writes the tables of docs/compatibility.md.
 test-compat: setup

@@ -3,7 +3,8 @@
 """Boots each test kernel as dom0 in QEMU and reads its results from the serial line. A kernel whose source holds a
 comment `EXPECT: regex` is to be crashed instead: the console must show that text, and neither a panic nor a test's
 result. One that holds `SMP: ...` wants these CPUs, in the words of QEMU's option -smp. With QEMU, QEMU_CPU, QEMU_SMP,
-HV_ARGS and KERNEL_ARGS in the environment other machines are tried. The last line counts the tests of all kernels."""
+HV_ARGS and KERNEL_ARGS in the environment other machines are tried. As many machines run at once as there are CPUs here.
+The last line counts the tests of all kernels."""
 import os
 import pathlib
 import re
@@ -11,6 +12,7 @@ import selectors
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT = 120
 # What follows is of no interest: the kernel is done, or its domain or the hypervisor is dead.
@@ -63,16 +65,16 @@ def result(output, expected):
 def main():
     hypervisor, kernels = sys.argv[1], sys.argv[2:]
     passed = failed = 0
-    for kernel in kernels:
-        name = pathlib.Path(kernel).stem
-        output = boot(hypervisor, kernel)
-        good, bad = result(output, wish(kernel, "EXPECT"))
-        passed += good
-        failed += bad
-        if bad:
-            print(f"{name}: FAILED; the machine's console:\n{output}")
-        else:
-            print(f"{name}: {good} passed", flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for kernel, output in zip(kernels, pool.map(lambda kernel: boot(hypervisor, kernel), kernels)):
+            name = pathlib.Path(kernel).stem
+            good, bad = result(output, wish(kernel, "EXPECT"))
+            passed += good
+            failed += bad
+            if bad:
+                print(f"{name}: FAILED; the machine's console:\n{output}")
+            else:
+                print(f"{name}: {good} passed", flush=True)
     print(f"guest kernels: {passed} passed, {failed} failed")
     return 1 if failed else 0
 
