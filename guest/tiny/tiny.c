@@ -104,17 +104,21 @@ static void connect(void)
 
 /*
  * An image has only frames of our own: the shared information, which is none, must not be mapped, and machine frames are
- * given by our numbers. Who resumes us puts machine frames there again.
+ * given by our numbers. Who restores us puts machine frames there again; who cancels the suspension (1) leaves that to us.
  */
 static void suspend(void)
 {
     struct sched_shutdown shutdown = { .reason = SHUTDOWN_suspend };
     unsigned long frame = own_frames()[((unsigned long)start_info - VIRT_BASE) >> 12];
+    unsigned long store_mfn = start_info->store_mfn, console_mfn = start_info->console.domU.mfn;
 
-    start_info->store_mfn = M2P[start_info->store_mfn];
-    start_info->console.domU.mfn = M2P[start_info->console.domU.mfn];
+    start_info->store_mfn = M2P[store_mfn];
+    start_info->console.domU.mfn = M2P[console_mfn];
     hypercall(__HYPERVISOR_update_va_mapping, (unsigned long)shared_info, 0, UVMF_INVLPG);
-    hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, (unsigned long)&shutdown, frame);
+    if (hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, (unsigned long)&shutdown, frame) == 1) {
+        start_info->store_mfn = store_mfn;
+        start_info->console.domU.mfn = console_mfn;
+    }
     connect();
     put("TINY-RESUMED\r\n");
 }

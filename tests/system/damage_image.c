@@ -5,6 +5,9 @@
  *
  *   damage_image IMAGE            says how many ways of damage there are
  *   damage_image IMAGE N OUT      writes the image damaged in the Nth way (from 0), and says which it is
+ *   damage_image - N              passes a stream on from standard input to standard output while it comes, and ends
+ *                                 within its Nth part (from 0), which is said on standard error; past its last part only
+ *                                 where it ends itself
  */
 #include <err.h>
 #include <stdint.h>
@@ -21,6 +24,11 @@
 static uint8_t *image;
 static size_t size;
 
+/* Where the rest of a stream comes from, of which `size` bytes are here and `passed` have gone on; and where to end. */
+static FILE *stream;
+static size_t passed;
+static unsigned long last_part;
+
 /* A header, or a record with its own header. */
 static struct part {
     const char *where;
@@ -30,12 +38,32 @@ static struct part {
 } parts[PARTS_MAX];
 static unsigned int nr_parts;
 
+/* Has a stream's bytes up to `end` here. */
+static void want(size_t end)
+{
+    if (stream && end > size) {
+        image = realloc(image, end);
+        if (!image)
+            err(1, "%zu bytes", end);
+        size += fread(image + size, 1, end - size, stream);
+    }
+    if (end > size)
+        errx(1, "the image ends at %zu, where more was expected", size);
+}
+
+/* Passes a stream on up to `end`. */
+static void pass(size_t end)
+{
+    if (fwrite(image + passed, 1, end - passed, stdout) != end - passed || fflush(stdout) != 0)
+        err(1, "standard output");
+    passed = end;
+}
+
 static uint32_t number_at(size_t offset)
 {
     uint32_t number;
 
-    if (offset + sizeof(number) > size)
-        errx(1, "the image ends at %zu, where more was expected", size);
+    want(offset + sizeof(number));
     memcpy(&number, image + offset, sizeof(number));
     return number;
 }
@@ -43,8 +71,16 @@ static uint32_t number_at(size_t offset)
 /* Returns where the part ends. */
 static size_t add_header(const char *where, size_t start, size_t length)
 {
-    if (nr_parts == PARTS_MAX || length > size - start)
-        errx(1, "the image has too many parts, or ends in %s", where);
+    if (nr_parts == PARTS_MAX)
+        errx(1, "the image has too many parts");
+    want(start + length);
+    if (stream && nr_parts == last_part) {
+        pass(start + length / 2);
+        fprintf(stderr, "%s %#x at %zu\n", where, number_at(start), start);
+        exit(0);
+    }
+    if (stream)
+        pass(start + length);
     parts[nr_parts++] = (struct part){ .where = where, .start = start, .end = start + length };
     return start + length;
 }
@@ -155,14 +191,33 @@ static void read_image(const char *path)
     fclose(file);
 }
 
+/* What follows the parts is one more, and what comes after that is passed on as well. */
+static int pass_stream(void)
+{
+    int c;
+
+    stream = stdin;
+    setvbuf(stdin, NULL, _IONBF, 0);
+    setvbuf(stdout, NULL, _IONBF, 0);
+    find_parts();
+    fprintf(stderr, "%u parts\n", nr_parts);
+    while (last_part > nr_parts && (c = getchar()) != EOF)
+        putchar(c);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const struct part *part;
     unsigned long number;
     FILE *out;
 
+    if (argc == 3 && !strcmp(argv[1], "-")) {
+        last_part = strtoul(argv[2], NULL, 10);
+        return pass_stream();
+    }
     if (argc != 2 && argc != 4)
-        errx(2, "usage: damage_image IMAGE [N OUT]");
+        errx(2, "usage: damage_image IMAGE [N OUT], or - N");
     read_image(argv[1]);
     find_parts();
     if (argc == 2)
