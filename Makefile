@@ -13,7 +13,7 @@ O ?= build
 override O := $(abspath $(O))
 export O
 
-# As many at once as there are CPUs: jobs of a build, and machines of the tests.
+# Builds use all CPUs, and so do test kernels; whole machines run one after another, as each wants the CPUs for itself.
 JOBS := -j$(shell nproc)
 
 .PHONY: all hypervisor tools debug setup images run test test-clang test-unit test-guest test-system test-compat test-kernels clean
@@ -59,7 +59,7 @@ test-guest: hypervisor debug
 
 test-system: hypervisor images
 	$(MAKE) -C tests/guest O='$(O)'
-	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v --durations=10 -p no:cacheprovider -n auto --maxprocesses=4
+	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v --durations=10 -p no:cacheprovider
 
 # Debian's dom0 with Xen's own tools on both hypervisors; writes the tables of docs/compatibility.md.
 test-compat: setup

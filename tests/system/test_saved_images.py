@@ -66,9 +66,10 @@ killed_after() {
     local time=$1
     shift
     "$@" > /dev/null 2>&1 &
+    local command=$!
     usleep $time
     killall -q -9 xl libxl-save-helper
-    wait
+    wait $command
     for domid in $(xl list | awk 'NR > 2 { print $2 }'); do
         xl destroy $domid || fail "what was left of $* after $time us is not destroyed: $(xl list)"
     done
