@@ -466,23 +466,6 @@ static void alone(void)
 #define NIC_OTHER_CAUSE (1U << 24 | 1U << 2)
 #define NIC_OTHER_BY_MESSAGE_0 (8U << 16)
 
-static void outb(uint16_t port, uint8_t v) { asm volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
-static void outl(uint16_t port, uint32_t v) { asm volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
-static uint8_t inb(uint16_t port)
-{
-    uint8_t v;
-
-    asm volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
-static uint32_t inl(uint16_t port)
-{
-    uint32_t v;
-
-    asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
-
 static uint32_t conf_read(unsigned int reg)
 {
     outl(0xcf8, 0x80000000 | NIC_DEVFN << 8 | reg);
