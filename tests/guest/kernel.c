@@ -271,6 +271,39 @@ void init_traps(void)
     HCALL(stack_switch, FLAT_KERNEL_SS, kernel_stack_end, 0, 0, 0);
 }
 
+/* ---- Events ---- */
+
+#define PATIENCE 20000000000UL          /* ns */
+
+long bind_event(unsigned int cmd, unsigned int virq, unsigned int vcpu)
+{
+    struct evtchn_bind_virq v = { .virq = virq, .vcpu = vcpu };
+    struct evtchn_bind_ipi ipi = { .vcpu = vcpu };
+    void *arg = cmd == EVTCHNOP_bind_virq ? (void *)&v : (void *)&ipi;
+
+    check_eq(HCALL(event_channel_op, cmd, arg, 0, 0, 0), 0);
+    return cmd == EVTCHNOP_bind_virq ? v.port : ipi.port;
+}
+
+bool take_event(long port)
+{
+    return __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1UL << port % 64), __ATOMIC_SEQ_CST)
+           >> port % 64 & 1;
+}
+
+/* Events of other ports may end a sleep as well. */
+bool event_comes(long port)
+{
+    evtchn_port_t one = (evtchn_port_t)port;
+    struct sched_poll p = { .nr_ports = 1, .timeout = system_time() + PATIENCE };
+    bool came = false;
+
+    set_xen_guest_handle(p.ports, &one);
+    while (!came && system_time() < p.timeout && HCALL(sched_op, SCHEDOP_poll, &p, 0, 0, 0) == 0)
+        came = take_event(port);
+    return came;
+}
+
 /* ---- Other vCPUs ---- */
 
 void vcpu_context(struct vcpu_guest_context *c, void (*main)(void), void *stack_end)

@@ -134,6 +134,15 @@ int run_user(unsigned long rip);
 int run_user_with_flags(unsigned long rip, uint64_t rflags);
 extern char kernel_stack_end[], user_stack_end[];
 
+/* ---- Events ---- */
+
+/* Binds a virtual interrupt (EVTCHNOP_bind_virq) or one between vCPUs (EVTCHNOP_bind_ipi, virq unused) to a vCPU; the port. */
+long bind_event(unsigned int cmd, unsigned int virq, unsigned int vcpu);
+/* Whether an event is pending at the port, which it no longer is then. */
+bool take_event(long port);
+/* Sleeps until an event comes at the port, and takes it; false when none has come for very long. */
+bool event_comes(long port);
+
 /* ---- Other vCPUs ---- */
 
 /* A context that starts in main() on this stack, with the kernel's page tables. */

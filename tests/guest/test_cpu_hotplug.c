@@ -4,11 +4,7 @@
  * that nothing is lost of what ran there: vCPUs, timers, events, interrupts of devices. A core has two threads.
  */
 /* SMP: 4,sockets=1,cores=2,threads=2 */
-#include "kernel.h"
-
-#include <xen/domctl.h>
-#include <xen/platform.h>
-#include <xen/sysctl.h>
+#include "control.h"
 
 #define NR_CPUS 4
 #define ALL_CPUS 0xfUL
@@ -17,35 +13,12 @@
 
 static struct xen_sysctl sys;
 
-static long sysctl(unsigned int cmd)
-{
-    sys.cmd = cmd;
-    sys.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-    return HCALL(sysctl, &sys, 0, 0, 0, 0);
-}
-
-static long hotplug(unsigned int cpu, unsigned int what)
-{
-    sys.u.cpu_hotplug = (struct xen_sysctl_cpu_hotplug){ .cpu = cpu, .op = what };
-    return sysctl(XEN_SYSCTL_cpu_hotplug);
-}
-
-static long off(unsigned int cpu) { return hotplug(cpu, XEN_SYSCTL_CPU_HOTPLUG_OFFLINE); }
-static long on(unsigned int cpu) { return hotplug(cpu, XEN_SYSCTL_CPU_HOTPLUG_ONLINE); }
-
 static struct xen_platform_op op;
-
-static long platform_op(unsigned int cmd)
-{
-    op.cmd = cmd;
-    op.interface_version = XENPF_INTERFACE_VERSION;
-    return HCALL(platform_op, &op, 0, 0, 0, 0);
-}
 
 static long platform(unsigned int cmd, unsigned int cpu)
 {
     op.u.cpu_ol.cpuid = cpu;
-    return platform_op(cmd);
+    return platform_op(&op, cmd);
 }
 
 static long pool_op(unsigned int what, unsigned int pool, unsigned int cpu)
@@ -53,7 +26,7 @@ static long pool_op(unsigned int what, unsigned int pool, unsigned int cpu)
     memset(&sys, 0, sizeof(sys));
     sys.u.cpupool_op = (struct xen_sysctl_cpupool_op){ .op = what, .cpupool_id = pool, .cpu = cpu,
         .sched_id = domus_or_xen(XEN_SCHEDULER_CREDIT, XEN_SCHEDULER_CREDIT2) };
-    return sysctl(XEN_SYSCTL_cpupool_op);
+    return sysctl(&sys, XEN_SYSCTL_cpupool_op);
 }
 
 /* The CPUs of pool 0, or those in none. */
@@ -66,63 +39,13 @@ static uint64_t pool_cpus(unsigned int what)
     sys.u.cpupool_op.op = what;
     sys.u.cpupool_op.cpumap.nr_bits = 64;
     set_xen_guest_handle(sys.u.cpupool_op.cpumap.bitmap, (uint8_t *)&map);
-    check_eq(sysctl(XEN_SYSCTL_cpupool_op), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_cpupool_op), 0);
     return map;
-}
-
-static uint64_t affinity(unsigned int cmd, unsigned int vcpu, uint64_t cpus)
-{
-    static struct xen_domctl domctl;
-    static uint64_t map;
-
-    map = cpus;
-    memset(&domctl, 0, sizeof(domctl));
-    domctl.cmd = cmd;
-    domctl.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-    domctl.u.vcpuaffinity.vcpu = vcpu;
-    domctl.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
-    domctl.u.vcpuaffinity.cpumap_hard.nr_bits = 64;
-    set_xen_guest_handle(domctl.u.vcpuaffinity.cpumap_hard.bitmap, (uint8_t *)&map);
-    check_eq(HCALL(domctl, &domctl, 0, 0, 0, 0), 0);
-    return map;
-}
-
-static void pin(unsigned int vcpu, uint64_t cpus)
-{
-    affinity(XEN_DOMCTL_setvcpuaffinity, vcpu, cpus);
 }
 
 static uint64_t pinned(unsigned int vcpu)
 {
     return affinity(XEN_DOMCTL_getvcpuaffinity, vcpu, 0);
-}
-
-static long bind(unsigned int cmd, unsigned int virq, unsigned int vcpu)
-{
-    struct evtchn_bind_virq v = { .virq = virq, .vcpu = vcpu };
-    struct evtchn_bind_ipi ipi = { .vcpu = vcpu };
-
-    check_eq(HCALL(event_channel_op, cmd, cmd == EVTCHNOP_bind_virq ? (void *)&v : (void *)&ipi, 0, 0, 0), 0);
-    return cmd == EVTCHNOP_bind_virq ? v.port : ipi.port;
-}
-
-static bool take(long port)
-{
-    return __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1UL << port % 64), __ATOMIC_SEQ_CST)
-           >> port % 64 & 1;
-}
-
-/* Sleeps until an event comes at the port, and takes it. Events of other ports may end a sleep as well. */
-static bool arrives(long port)
-{
-    evtchn_port_t one = (evtchn_port_t)port;
-    struct sched_poll p = { .nr_ports = 1, .timeout = system_time() + PATIENCE };
-    bool came = false;
-
-    set_xen_guest_handle(p.ports, &one);
-    while (!came && system_time() < p.timeout && HCALL(sched_op, SCHEDOP_poll, &p, 0, 0, 0) == 0)
-        came = take(port);
-    return came;
 }
 
 /* ---- Requests ---- */
@@ -159,13 +82,13 @@ static void check_told(bool online)
     static struct xen_sysctl_cpuinfo idle[NR_CPUS];
 
     memset(&sys, 0, sizeof(sys));
-    check_eq(sysctl(XEN_SYSCTL_physinfo), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_physinfo), 0);
     check_eq(sys.u.physinfo.nr_cpus, online ? NR_CPUS : NR_CPUS - 1);
     check_eq(sys.u.physinfo.max_cpu_id, NR_CPUS - 1);
     memset(&sys, 0, sizeof(sys));
     sys.u.cputopoinfo.num_cpus = NR_CPUS;
     set_xen_guest_handle(sys.u.cputopoinfo.cputopo, topology);
-    check_eq(sysctl(XEN_SYSCTL_cputopoinfo), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_cputopoinfo), 0);
     check_eq(sys.u.cputopoinfo.num_cpus, NR_CPUS);
     check_eq(topology[2].core != XEN_INVALID_CORE_ID, online);
     check_eq(topology[2].socket != XEN_INVALID_SOCKET_ID, online);
@@ -174,7 +97,7 @@ static void check_told(bool online)
     memset(&sys, 0, sizeof(sys));
     sys.u.getcpuinfo.max_cpus = NR_CPUS;
     set_xen_guest_handle(sys.u.getcpuinfo.info, idle);
-    check_eq(sysctl(XEN_SYSCTL_getcpuinfo), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_getcpuinfo), 0);
     check_eq(sys.u.getcpuinfo.nr_cpus, NR_CPUS);
     check_eq(idle[2].idletime != 0, online);
     check(idle[3].idletime != 0);
@@ -185,35 +108,35 @@ static void check_told(bool online)
     check_eq(op.u.pcpu_version.family != 0, online);
     sys.u.get_pmstat.type = PMSTAT_get_max_cx;
     sys.u.get_pmstat.cpuid = 2;
-    check_eq(sysctl(XEN_SYSCTL_get_pmstat), online ? 0 : -XEN_EINVAL);
+    check_eq(sysctl(&sys, XEN_SYSCTL_get_pmstat), online ? 0 : -XEN_EINVAL);
     check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), online ? ALL_CPUS : ALL_CPUS & ~4UL);
     check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_FREEINFO), 0);
 }
 
 static void what_is_told(void)
 {
-    long port = bind(EVTCHNOP_bind_virq, VIRQ_PCPU_STATE, 0);
+    long port = bind_event(EVTCHNOP_bind_virq, VIRQ_PCPU_STATE, 0);
     struct evtchn_close close = { .port = (evtchn_port_t)port };
 
     check_told(true);
     check_eq(off(2), 0);
-    check(arrives(port));
+    check(event_comes(port));
     check_told(false);
     check_eq(off(2), -XEN_EEXIST);
     check_eq(platform(XENPF_cpu_offline, 2), 0);
-    check(!take(port));
+    check(!take_event(port));
     check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 0, 2), -XEN_ENODEV);
     check_eq(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 0, 2), -XEN_EINVAL);
     check_eq(on(2), 0);
-    check(arrives(port));
+    check(event_comes(port));
     check_told(true);
     check_eq(on(2), -XEN_EEXIST);
     check_eq(platform(XENPF_cpu_online, 2), 0);
     check_eq(platform(XENPF_cpu_offline, 2), 0);
-    check(arrives(port));
+    check(event_comes(port));
     check_told(false);
     check_eq(platform(XENPF_cpu_online, 2), 0);
-    check(arrives(port));
+    check(event_comes(port));
     check_told(true);
     check_eq(HCALL(event_channel_op, EVTCHNOP_close, &close, 0, 0, 0), 0);
 }
@@ -275,7 +198,7 @@ static void threads(void)
     check_eq(pool_cpus(XEN_SYSCTL_CPUPOOL_OP_INFO), 5);
     check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE), 0);
     memset(&sys, 0, sizeof(sys));
-    check_eq(sysctl(XEN_SYSCTL_physinfo), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_physinfo), 0);
     check_eq(sys.u.physinfo.threads_per_core, 1);
     check_eq(on(3), 0);
     check_eq(hotplug(0, XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE), 0);
@@ -309,11 +232,11 @@ static void second_main(void)
     for (;;) {
         if (++work % 1000 == 0)
             HCALL(sched_op, SCHEDOP_poll, &p, 0, 0, 0);
-        if (take(second_timer)) {
+        if (take_event(second_timer)) {
             ticks++;
             arm(1);
         }
-        if (take(ipi)) {
+        if (take_event(ipi)) {
             answers++;
             HCALL(event_channel_op, EVTCHNOP_send, &send, 0, 0, 0);
         }
@@ -333,9 +256,9 @@ static bool goes_on(volatile unsigned long *counter)
 static void start_second(void)
 {
     HCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0, 0, 0);
-    second_timer = bind(EVTCHNOP_bind_virq, VIRQ_TIMER, 1);
-    ipi = bind(EVTCHNOP_bind_ipi, 0, 1);
-    answer = bind(EVTCHNOP_bind_ipi, 0, 0);
+    second_timer = bind_event(EVTCHNOP_bind_virq, VIRQ_TIMER, 1);
+    ipi = bind_event(EVTCHNOP_bind_ipi, 0, 1);
+    answer = bind_event(EVTCHNOP_bind_ipi, 0, 0);
     start_vcpu(1, second_main, second_stack + sizeof(second_stack));
     check(goes_on(&work));
 }
@@ -365,7 +288,7 @@ static long trace_op(unsigned int what)
     memset(&sys, 0, sizeof(sys));
     sys.u.tbuf_op.cmd = what;
     sys.u.tbuf_op.size = 1;
-    return sysctl(XEN_SYSCTL_tbuf_op);
+    return sysctl(&sys, XEN_SYSCTL_tbuf_op);
 }
 
 /* What is asked of all CPUs while one is off line holds for it when it is back. */
@@ -377,12 +300,12 @@ static void all_but_one(void)
 
     check_eq(off(2), 0);
     op.u.add_memtype = (struct xenpf_add_memtype){ .mfn = 0x200000, .nr_mfns = 0x1000, .type = 1 };
-    check_eq(platform_op(XENPF_add_memtype), 0);
+    check_eq(platform_op(&op, XENPF_add_memtype), 0);
     reg = op.u.add_memtype.reg;
     check_eq(HCALL(mmuext_op, &flush, 1, 0, DOMID_SELF, 0), 0);
     op.u.resource_op = (struct xenpf_resource_op){ .nr_entries = 1, .cpu = 2 };
     set_xen_guest_handle(op.u.resource_op.entries, &entry);
-    check_eq(platform_op(XENPF_resource_op), -XEN_ENODEV);
+    check_eq(platform_op(&op, XENPF_resource_op), -XEN_ENODEV);
     check_eq(trace_op(XEN_SYSCTL_TBUFOP_set_size), 0);
     check_eq(trace_op(XEN_SYSCTL_TBUFOP_enable), 0);
     check_eq(on(2), 0);
@@ -391,7 +314,7 @@ static void all_but_one(void)
     check_eq(off(2), 0);
     check_eq(trace_op(XEN_SYSCTL_TBUFOP_disable), 0);
     op.u.del_memtype = (struct xenpf_del_memtype){ .reg = reg };
-    check_eq(platform_op(XENPF_del_memtype), 0);
+    check_eq(platform_op(&op, XENPF_del_memtype), 0);
     check_eq(on(2), 0);
     pin(1, 4);
     check(goes_on(&work));
@@ -402,7 +325,7 @@ static void all_but_one(void)
 /* Timers, events and the vCPUs themselves, wherever the moment meets them. Xen panics of it, in its scheduler credit2. */
 static void under_load(void)
 {
-    long timer = bind(EVTCHNOP_bind_virq, VIRQ_TIMER, 0);
+    long timer = bind_event(EVTCHNOP_bind_virq, VIRQ_TIMER, 0);
     struct evtchn_send send = { (evtchn_port_t)ipi };
     uint64_t seed = 1;
 
@@ -420,7 +343,7 @@ static void under_load(void)
         arm(0);
         check_eq(HCALL(event_channel_op, EVTCHNOP_send, &send, 0, 0, 0), 0);
         check_eq(off(cpu), 0);
-        if (!arrives(answer) || !arrives(timer)) {
+        if (!event_comes(answer) || !event_comes(timer)) {
             fail(__FILE__, __LINE__, "an event was lost in round %u", round);
             return;
         }
@@ -438,7 +361,7 @@ static void alone(void)
     for (unsigned int cpu = 1; cpu < NR_CPUS; cpu++)
         check_eq(off(cpu), 0);
     memset(&sys, 0, sizeof(sys));
-    check_eq(sysctl(XEN_SYSCTL_physinfo), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_physinfo), 0);
     check_eq(sys.u.physinfo.nr_cpus, 1);
     check(goes_on(&work));
     check(goes_on(&ticks));
@@ -448,136 +371,6 @@ static void alone(void)
     check(goes_on(&ticks));
 }
 
-/* ---- Interrupts of devices ---- */
-
-#define RTC_GSI 8
-#define NIC_DEVFN 0x10
-#define NIC_BASE 0xffffffffa0000000UL
-#define NIC_BAR0 0x10
-#define NIC_BAR3 0x1c
-#define PCI_CAP_ID_MSIX 0x11
-#define MSIX_ENABLE 0x80000000U
-/* Registers of the network card: cause (cleared by a write), set cause, which causes interrupt, and by which message. */
-#define NIC_ICR 0xc0
-#define NIC_ICS 0xc8
-#define NIC_IMS 0xd0
-#define NIC_IMC 0xd8
-#define NIC_IVAR 0xe4
-#define NIC_OTHER_CAUSE (1U << 24 | 1U << 2)
-#define NIC_OTHER_BY_MESSAGE_0 (8U << 16)
-
-static uint32_t conf_read(unsigned int reg)
-{
-    outl(0xcf8, 0x80000000 | NIC_DEVFN << 8 | reg);
-    return inl(0xcfc);
-}
-
-static void conf_set(unsigned int reg, uint32_t bits)
-{
-    uint32_t value = conf_read(reg) | bits;
-
-    outl(0xcf8, 0x80000000 | NIC_DEVFN << 8 | reg);
-    outl(0xcfc, value);
-}
-
-static uint8_t cmos(uint8_t reg)
-{
-    outb(0x70, reg);
-    return inb(0x71);
-}
-
-static volatile uint32_t *nic(unsigned int reg)
-{
-    return (volatile uint32_t *)(NIC_BASE + reg);
-}
-
-static long bind_pirq(struct physdev_map_pirq *map)
-{
-    struct evtchn_bind_pirq bind;
-
-    map->domid = DOMID_SELF;
-    check_eq(HCALL(physdev_op, PHYSDEVOP_map_pirq, map, 0, 0, 0), 0);
-    bind = (struct evtchn_bind_pirq){ .pirq = (uint32_t)map->pirq };
-    check_eq(HCALL(event_channel_op, EVTCHNOP_bind_pirq, &bind, 0, 0, 0), 0);
-    return bind.port;
-}
-
-/* Moves this vCPU, and with it its interrupts, to each CPU, which then goes off line and comes back. */
-static void chase(long port, void (*provoke)(void))
-{
-    for (unsigned int round = 0; round < 12; round++) {
-        unsigned int cpu = 1 + round % (NR_CPUS - 1);
-
-        pin(0, 1UL << cpu);
-        for (unsigned int i = 0; i < 3; i++) {
-            provoke();
-            check(arrives(port));
-        }
-        provoke();
-        check_eq(off(cpu), 0);
-        for (unsigned int i = 0; i < 3; i++) {
-            check(arrives(port));
-            provoke();
-        }
-        check_eq(on(cpu), 0);
-        check(arrives(port));
-    }
-}
-
-static void provoke_rtc(void)
-{
-    cmos(0x0c);         /* the next of its periods may interrupt */
-}
-
-static void line(void)
-{
-    struct physdev_set_iopl iopl = { .iopl = 1 };
-    struct physdev_map_pirq map = { .type = MAP_PIRQ_TYPE_GSI, .index = RTC_GSI, .pirq = RTC_GSI };
-    long port;
-
-    check_eq(HCALL(physdev_op, PHYSDEVOP_set_iopl, &iopl, 0, 0, 0), 0);
-    port = bind_pirq(&map);
-    outb(0x70, 0x0a);
-    outb(0x71, 0x26);
-    cmos(0x0b);
-    outb(0x71, inb(0x71) | 0x40);
-    chase(port, provoke_rtc);
-    cmos(0x0b);
-    outb(0x71, inb(0x71) & ~0x40);
-}
-
-static void provoke_nic(void)
-{
-    *nic(NIC_ICR) = ~0U;
-    *nic(NIC_ICS) = NIC_OTHER_CAUSE;
-}
-
-/* MSI-X: such a message can be held back, so it moves without waiting for the next. On Xen none comes here at all. */
-static void message(void)
-{
-    struct physdev_map_pirq map = { .type = MAP_PIRQ_TYPE_MSI_SEG, .index = -1, .pirq = -1, .devfn = NIC_DEVFN,
-                                    .table_base = conf_read(NIC_BAR3) & ~0xfU };
-    struct physdev_pci_device_add card = { .devfn = NIC_DEVFN };
-    unsigned int at = conf_read(0x34) & 0xfc;
-    long port;
-
-    if (!on_domus())
-        return;
-    while (at && (conf_read(at) & 0xff) != PCI_CAP_ID_MSIX)
-        at = conf_read(at) >> 8 & 0xfc;
-    check(at != 0);
-    HCALL(physdev_op, PHYSDEVOP_pci_device_add, &card, 0, 0, 0);        /* or it is known already */
-    conf_set(4, 0x6);           /* decodes memory, and may write messages */
-    check_eq(map_page(NIC_BASE, (conf_read(NIC_BAR0) & ~0xfffU) | PTE_DATA), 0);
-    port = bind_pirq(&map);
-    conf_set(at, MSIX_ENABLE);
-    *nic(NIC_IVAR) = NIC_OTHER_BY_MESSAGE_0;
-    *nic(NIC_IMS) = NIC_OTHER_CAUSE;
-    chase(port, provoke_nic);
-    *nic(NIC_IMC) = ~0U;
-}
-
 TESTS({ "refusals", refusals }, { "what is told", what_is_told }, { "pools", pools }, { "pin override", pin_override },
       { "threads", threads }, { "second vCPU", start_second }, { "pinned vCPUs", pinned_vcpus },
-      { "all but one", all_but_one }, { "under load", under_load }, { "alone", alone },
-      { "interrupts of a line", line }, { "interrupts by message", message });
+      { "all but one", all_but_one }, { "under load", under_load }, { "alone", alone });

@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* domctl and sysctl, as dom0: making, changing and destroying a domain, hostile contexts, and that no page is lost. */
-#include "kernel.h"
-#include <xen/domctl.h>
-#include <xen/sysctl.h>
+#include "control.h"
 
 #define NOBODY 0x1234
 #define ANY (~0UL)
 
-static struct xen_domctl domctl;
-
-static long do_domctl(unsigned int cmd, domid_t domain)
-{
-    domctl.cmd = cmd;
-    domctl.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-    domctl.domain = domain;
-    return HCALL(domctl, &domctl, 0, 0, 0, 0);
-}
-
-static uint64_t free_pages(void)
-{
-    static struct xen_sysctl s;
-
-    s = (struct xen_sysctl){ .cmd = XEN_SYSCTL_physinfo, .interface_version = XEN_SYSCTL_INTERFACE_VERSION };
-    check_eq(HCALL(sysctl, &s, 0, 0, 0, 0), 0);
-    /* Pages that wait for scrubbing are as good as free. */
-    return s.u.physinfo.free_pages;
-}
+static struct xen_domctl ctl;
 
 /*
  * Free pages once all domains that were destroyed are quite gone. The last pages of a domain go after destroydomain has
@@ -57,7 +37,7 @@ static void expect_free_pages(uint64_t exact)
 
 static void default_domain(void)
 {
-    domctl = (struct xen_domctl){ .u.createdomain = { .max_vcpus = 2, .max_evtchn_port = 1023,
+    ctl = (struct xen_domctl){ .u.createdomain = { .max_vcpus = 2, .max_evtchn_port = 1023,
                                                        .max_grant_frames = 8, .max_maptrack_frames = 8,
                                                        .grant_opts = 1 } };
 }
@@ -68,8 +48,8 @@ static long create(void)
     long rc;
 
     default_domain();
-    rc = do_domctl(XEN_DOMCTL_createdomain, 0);
-    return rc ? rc : domctl.domain;
+    rc = domctl(&ctl, XEN_DOMCTL_createdomain, 0);
+    return rc ? rc : ctl.domain;
 }
 
 static void destroy(domid_t domain)
@@ -78,21 +58,21 @@ static void destroy(domid_t domain)
 
     /* Work that is left is asked for again. */
     do {
-        rc = do_domctl(XEN_DOMCTL_destroydomain, domain);
+        rc = domctl(&ctl, XEN_DOMCTL_destroydomain, domain);
     } while (rc == -XEN_EAGAIN || rc == -XEN_EBUSY);
     check_eq(rc, 0);
 }
 
 static long set_max_memory(domid_t domain, uint64_t kib)
 {
-    domctl.u.max_mem.max_memkb = kib;
-    return do_domctl(XEN_DOMCTL_max_mem, domain);
+    ctl.u.max_mem.max_memkb = kib;
+    return domctl(&ctl, XEN_DOMCTL_max_mem, domain);
 }
 
 static long set_max_vcpus(domid_t domain, unsigned int nr)
 {
-    domctl.u.max_vcpus.max = nr;
-    return do_domctl(XEN_DOMCTL_max_vcpus, domain);
+    ctl.u.max_vcpus.max = nr;
+    return domctl(&ctl, XEN_DOMCTL_max_vcpus, domain);
 }
 
 static unsigned long frames[256];
@@ -111,11 +91,11 @@ static void versions_and_pointers(void)
 {
     static struct xen_sysctl s;
 
-    domctl = (struct xen_domctl){ .cmd = XEN_DOMCTL_getdomaininfo, .interface_version = 1 };
-    check_eq(HCALL(domctl, &domctl, 0, 0, 0, 0), -XEN_EACCES);
+    ctl = (struct xen_domctl){ .cmd = XEN_DOMCTL_getdomaininfo, .interface_version = 1 };
+    check_eq(HCALL(domctl, &ctl, 0, 0, 0, 0), -XEN_EACCES);
     check_eq(HCALL(domctl, UNMAPPED, 0, 0, 0, 0), -XEN_EFAULT);
     check_eq(HCALL(domctl, HV_SECRET, 0, 0, 0, 0), -XEN_EFAULT);
-    check(do_domctl(9999, DOMID_SELF) < 0);
+    check(domctl(&ctl, 9999, DOMID_SELF) < 0);
     s = (struct xen_sysctl){ .cmd = XEN_SYSCTL_physinfo, .interface_version = 1 };
     check_eq(HCALL(sysctl, &s, 0, 0, 0, 0), -XEN_EACCES);
     check_eq(HCALL(sysctl, UNMAPPED, 0, 0, 0, 0), -XEN_EFAULT);
@@ -133,24 +113,24 @@ static void domains_that_are_not(void)
     };
 
     for (unsigned int i = 0; i < ARRAY_SIZE(cmds); i++) {
-        domctl = (struct xen_domctl){ 0 };
-        check_eq(do_domctl(cmds[i], NOBODY), -XEN_ESRCH);
-        check(do_domctl(cmds[i], DOMID_XEN) < 0);
-        check(do_domctl(cmds[i], DOMID_INVALID) < 0);
+        ctl = (struct xen_domctl){ 0 };
+        check_eq(domctl(&ctl, cmds[i], NOBODY), -XEN_ESRCH);
+        check(domctl(&ctl, cmds[i], DOMID_XEN) < 0);
+        check(domctl(&ctl, cmds[i], DOMID_INVALID) < 0);
     }
     /* Not oneself. */
-    check(do_domctl(XEN_DOMCTL_destroydomain, 0) < 0);
-    check(do_domctl(XEN_DOMCTL_pausedomain, 0) < 0);
+    check(domctl(&ctl, XEN_DOMCTL_destroydomain, 0) < 0);
+    check(domctl(&ctl, XEN_DOMCTL_pausedomain, 0) < 0);
 }
 
 static void info(void)
 {
-    domctl = (struct xen_domctl){ 0 };
-    check_eq(do_domctl(XEN_DOMCTL_getdomaininfo, 0), 0);
-    check_eq(domctl.domain, 0);
-    check_eq(domctl.u.getdomaininfo.tot_pages, start_info->nr_pages);
-    check_eq(domctl.u.getdomaininfo.max_vcpu_id, 1);
-    check_eq(domctl.u.getdomaininfo.nr_online_vcpus, 1);
+    ctl = (struct xen_domctl){ 0 };
+    check_eq(domctl(&ctl, XEN_DOMCTL_getdomaininfo, 0), 0);
+    check_eq(ctl.domain, 0);
+    check_eq(ctl.u.getdomaininfo.tot_pages, start_info->nr_pages);
+    check_eq(ctl.u.getdomaininfo.max_vcpu_id, 1);
+    check_eq(ctl.u.getdomaininfo.nr_online_vcpus, 1);
 }
 
 static void bad_creations(void)
@@ -161,29 +141,29 @@ static void bad_creations(void)
     destroy((domid_t)create());
     before = settled_free_pages(ANY);
     default_domain();
-    domctl.u.createdomain.flags = 1u << 31;
-    check_eq(do_domctl(XEN_DOMCTL_createdomain, 0), -XEN_EINVAL);
+    ctl.u.createdomain.flags = 1u << 31;
+    check_eq(domctl(&ctl, XEN_DOMCTL_createdomain, 0), -XEN_EINVAL);
     default_domain();
-    domctl.u.createdomain.iommu_opts = ~0u;
-    check(do_domctl(XEN_DOMCTL_createdomain, 0) < 0);
+    ctl.u.createdomain.iommu_opts = ~0u;
+    check(domctl(&ctl, XEN_DOMCTL_createdomain, 0) < 0);
     default_domain();
-    domctl.u.createdomain.max_vcpus = 0;
-    check_eq(do_domctl(XEN_DOMCTL_createdomain, 0), -XEN_EINVAL);
+    ctl.u.createdomain.max_vcpus = 0;
+    check_eq(domctl(&ctl, XEN_DOMCTL_createdomain, 0), -XEN_EINVAL);
     default_domain();
-    domctl.u.createdomain.max_vcpus = 1000000;
-    check(do_domctl(XEN_DOMCTL_createdomain, 0) < 0);
+    ctl.u.createdomain.max_vcpus = 1000000;
+    check(domctl(&ctl, XEN_DOMCTL_createdomain, 0) < 0);
     default_domain();
-    domctl.u.createdomain.arch.emulation_flags = ~0u;
-    check(do_domctl(XEN_DOMCTL_createdomain, 0) < 0);
+    ctl.u.createdomain.arch.emulation_flags = ~0u;
+    check(domctl(&ctl, XEN_DOMCTL_createdomain, 0) < 0);
     default_domain();
-    domctl.u.createdomain.grant_opts = 0xff;
-    check(do_domctl(XEN_DOMCTL_createdomain, 0) < 0);
+    ctl.u.createdomain.grant_opts = 0xff;
+    check(domctl(&ctl, XEN_DOMCTL_createdomain, 0) < 0);
     default_domain();
-    domctl.u.createdomain.cpupool_id = 77;
-    check(do_domctl(XEN_DOMCTL_createdomain, 0) < 0);
+    ctl.u.createdomain.cpupool_id = 77;
+    check(domctl(&ctl, XEN_DOMCTL_createdomain, 0) < 0);
     default_domain();
-    check(do_domctl(XEN_DOMCTL_createdomain, DOMID_FIRST_RESERVED + 100) >= 0);
-    destroy(domctl.domain);
+    check(domctl(&ctl, XEN_DOMCTL_createdomain, DOMID_FIRST_RESERVED + 100) >= 0);
+    destroy(ctl.domain);
     expect_free_pages(before);
 }
 
@@ -196,9 +176,9 @@ static void limits_of_vcpus(void)
     check_eq(set_max_vcpus((domid_t)d, 3), -XEN_EINVAL);
     check_eq(set_max_vcpus((domid_t)d, 0xffffffff), -XEN_EINVAL);
     check_eq(set_max_vcpus((domid_t)d, 2), 0);
-    check_eq(do_domctl(XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
     /* It has no context: it does not run, and others do not either. */
-    check_eq(do_domctl(XEN_DOMCTL_pausedomain, (domid_t)d), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_pausedomain, (domid_t)d), 0);
     destroy((domid_t)d);
 }
 
@@ -206,9 +186,9 @@ static struct vcpu_guest_context context;
 
 static long set_context(long d, unsigned int vcpu)
 {
-    domctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
-    set_xen_guest_handle(domctl.u.vcpucontext.ctxt, (vcpu_guest_context_t *)&context);
-    return do_domctl(XEN_DOMCTL_setvcpucontext, (domid_t)d);
+    ctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
+    set_xen_guest_handle(ctl.u.vcpucontext.ctxt, (vcpu_guest_context_t *)&context);
+    return domctl(&ctl, XEN_DOMCTL_setvcpucontext, (domid_t)d);
 }
 
 static void plain_context(void)
@@ -256,22 +236,22 @@ static void hostile_contexts(void)
     context.user_regs.rip = 0x1000;
     check_eq(set_context(d, 2), -XEN_EINVAL);
     check(set_context(d, 0xffffffff) < 0);
-    check_eq(do_domctl(XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
     destroy((domid_t)d);
 }
 
 static long get_context(long d, unsigned int vcpu)
 {
     memset(&context, 0xff, sizeof(context));
-    domctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
-    set_xen_guest_handle(domctl.u.vcpucontext.ctxt, &context);
-    return do_domctl(XEN_DOMCTL_getvcpucontext, (domid_t)d);
+    ctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
+    set_xen_guest_handle(ctl.u.vcpucontext.ctxt, &context);
+    return domctl(&ctl, XEN_DOMCTL_getvcpucontext, (domid_t)d);
 }
 
 static long reset_vcpu(long d, unsigned int vcpu)
 {
-    domctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
-    return do_domctl(XEN_DOMCTL_setvcpucontext, (domid_t)d);
+    ctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
+    return domctl(&ctl, XEN_DOMCTL_setvcpucontext, (domid_t)d);
 }
 
 /* A context is taken whole or not at all, and tables are taken once. */
@@ -330,7 +310,7 @@ static void contexts_of_one_vcpu(void)
     context.ctrlreg[3] = frames[4] << PAGE_SHIFT;
     check_eq(set_context(d, 0), 0);
     check_eq(reset_vcpu(d, 0), 0);
-    check_eq(do_domctl(XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
     destroy((domid_t)d);
 }
 
@@ -344,8 +324,8 @@ static void time_of_day_with_a_context(void)
     check_eq(set_max_memory((domid_t)d, 4096), 0);
     check_eq(set_max_vcpus((domid_t)d, 2), 0);
     check_eq(populate((domid_t)d, 16), 16);
-    check_eq(do_domctl(XEN_DOMCTL_getdomaininfo, (domid_t)d), 0);
-    check_eq(HCALL(update_va_mapping_otherdomain, info, domctl.u.getdomaininfo.shared_info_frame << PAGE_SHIFT | PTE_DATA,
+    check_eq(domctl(&ctl, XEN_DOMCTL_getdomaininfo, (domid_t)d), 0);
+    check_eq(HCALL(update_va_mapping_otherdomain, info, ctl.u.getdomaininfo.shared_info_frame << PAGE_SHIFT | PTE_DATA,
                    UVMF_INVLPG, d, 0), 0);
     memset(info, 0, PAGE_SIZE);
     plain_context();
@@ -378,16 +358,16 @@ static void extended_state_and_contexts(void)
 
     memset(state, 0, sizeof(state));
     state[0] = state[1] = XCR0_FP_SSE_YMM;
-    domctl = (struct xen_domctl){ .u.vcpuextstate = { .size = 2 * 8 + 512 + 64 + 256 } };
-    set_xen_guest_handle(domctl.u.vcpuextstate.buffer, state);
-    if (do_domctl(XEN_DOMCTL_setvcpuextstate, (domid_t)d) == 0) {  /* else this CPU has no AVX */
+    ctl = (struct xen_domctl){ .u.vcpuextstate = { .size = 2 * 8 + 512 + 64 + 256 } };
+    set_xen_guest_handle(ctl.u.vcpuextstate.buffer, state);
+    if (domctl(&ctl, XEN_DOMCTL_setvcpuextstate, (domid_t)d) == 0) {  /* else this CPU has no AVX */
         check_eq(set_context(d, 0), 0);
-        domctl = (struct xen_domctl){ 0 };
-        check_eq(do_domctl(XEN_DOMCTL_getvcpuextstate, (domid_t)d), 0);
-        domctl.u.vcpuextstate.size = sizeof(state);
-        set_xen_guest_handle(domctl.u.vcpuextstate.buffer, state);
+        ctl = (struct xen_domctl){ 0 };
+        check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, (domid_t)d), 0);
+        ctl.u.vcpuextstate.size = sizeof(state);
+        set_xen_guest_handle(ctl.u.vcpuextstate.buffer, state);
         memset(state, 0, sizeof(state));
-        check_eq(do_domctl(XEN_DOMCTL_getvcpuextstate, (domid_t)d), 0);
+        check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, (domid_t)d), 0);
         check_eq(state[0], XCR0_FP_SSE_YMM);
     }
     destroy((domid_t)d);
@@ -406,14 +386,14 @@ static void a_domain_that_crashes(void)
     plain_context();
     context.ctrlreg[3] = frames[3] << PAGE_SHIFT;
     check_eq(set_context(d, 0), 0);
-    check_eq(do_domctl(XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
     for (unsigned int i = 0; i < 100000 && !stopped; i++) {
         HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
-        check_eq(do_domctl(XEN_DOMCTL_getdomaininfo, (domid_t)d), 0);
-        stopped = domctl.u.getdomaininfo.flags & XEN_DOMINF_shutdown;
+        check_eq(domctl(&ctl, XEN_DOMCTL_getdomaininfo, (domid_t)d), 0);
+        stopped = ctl.u.getdomaininfo.flags & XEN_DOMINF_shutdown;
     }
     check(stopped);
-    check_eq(domctl.u.getdomaininfo.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask, SHUTDOWN_crash);
+    check_eq(ctl.u.getdomaininfo.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask, SHUTDOWN_crash);
     destroy((domid_t)d);
 }
 

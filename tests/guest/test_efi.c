@@ -3,9 +3,7 @@
  * What dom0 learns of UEFI firmware, and what it can ask it to do (platform_op). A machine that a BIOS started has
  * none; on one that UEFI started, by GRUB, the tests of whole machines run this kernel.
  */
-#include "kernel.h"
-
-#include <xen/platform.h>
+#include "control.h"
 
 static struct xen_platform_op op;
 static union xenpf_efi_info *const info = &op.u.firmware_info.u.efi_info;
@@ -16,11 +14,9 @@ static union xenpf_efi_info *const info = &op.u.firmware_info.u.efi_info;
 
 static long firmware(unsigned int index)
 {
-    op.cmd = XENPF_firmware_info;
-    op.interface_version = XENPF_INTERFACE_VERSION;
     op.u.firmware_info.type = XEN_FW_EFI_INFO;
     op.u.firmware_info.index = index;
-    return HCALL(platform_op, &op, 0, 0, 0, 0);
+    return platform_op(&op, XENPF_firmware_info);
 }
 
 static bool by_uefi(void)
@@ -123,12 +119,10 @@ static char value[4096];
 
 static long runtime(unsigned int function, unsigned int misc)
 {
-    op.cmd = XENPF_efi_runtime_call;
-    op.interface_version = XENPF_INTERFACE_VERSION;
     call->function = function;
     call->misc = misc;
     call->status = 0x55;
-    return HCALL(platform_op, &op, 0, 0, 0, 0);
+    return platform_op(&op, XENPF_efi_runtime_call);
 }
 
 static void a_bios_has_no_services(void)

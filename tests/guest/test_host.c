@@ -4,27 +4,10 @@
  * types, symbols.
  */
 /* SMP: 2 */
-#include "kernel.h"
-
-#include <xen/platform.h>
-#include <xen/sysctl.h>
+#include "control.h"
 
 static struct xen_platform_op op;
 static struct xen_sysctl sys;
-
-static long platform_op(unsigned int cmd)
-{
-    op.cmd = cmd;
-    op.interface_version = XENPF_INTERFACE_VERSION;
-    return HCALL(platform_op, &op, 0, 0, 0, 0);
-}
-
-static long sysctl(unsigned int cmd)
-{
-    sys.cmd = cmd;
-    sys.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-    return HCALL(sysctl, &sys, 0, 0, 0, 0);
-}
 
 /* Leaves the CPU to others for a while. */
 static void nap(void)
@@ -42,7 +25,7 @@ static long pmstat(unsigned int type, unsigned int cpu)
 {
     sys.u.get_pmstat.type = type;
     sys.u.get_pmstat.cpuid = cpu;
-    return sysctl(XEN_SYSCTL_get_pmstat);
+    return sysctl(&sys, XEN_SYSCTL_get_pmstat);
 }
 
 static long idle_statistics(unsigned int nr)
@@ -101,7 +84,7 @@ static long pm_op(unsigned int cmd, unsigned int cpu, unsigned int value)
     sys.u.pm_op.cmd = cmd;
     sys.u.pm_op.cpuid = cpu;
     sys.u.pm_op.u.set_max_cstate = value;
-    return sysctl(XEN_SYSCTL_pm_op);
+    return sysctl(&sys, XEN_SYSCTL_pm_op);
 }
 
 static void limits_of_idle_states(void)
@@ -128,11 +111,11 @@ static void limits_of_idle_states(void)
 static void nothing_is_added(void)
 {
     op.u.cpu_add = (struct xenpf_cpu_hotadd){ .apic_id = 0, .acpi_id = 0 };
-    check_eq(platform_op(XENPF_cpu_hotadd), -XEN_EEXIST);
+    check_eq(platform_op(&op, XENPF_cpu_hotadd), -XEN_EEXIST);
     op.u.cpu_add.apic_id = ~0u;
-    check_eq(platform_op(XENPF_cpu_hotadd), -XEN_EINVAL);
+    check_eq(platform_op(&op, XENPF_cpu_hotadd), -XEN_EINVAL);
     op.u.mem_add = (struct xenpf_mem_hotadd){ .spfn = 5, .epfn = 4 };
-    check_eq(platform_op(XENPF_mem_hotadd), -XEN_EINVAL);
+    check_eq(platform_op(&op, XENPF_mem_hotadd), -XEN_EINVAL);
 }
 
 static uint32_t status[4];
@@ -144,7 +127,7 @@ static long page_query(unsigned int cmd, uint32_t start, uint32_t end, uint32_t 
     sys.u.page_offline.start = start;
     sys.u.page_offline.end = end;
     set_xen_guest_handle(sys.u.page_offline.status, answers);
-    return sysctl(XEN_SYSCTL_page_offline_op);
+    return sysctl(&sys, XEN_SYSCTL_page_offline_op);
 }
 
 static void pages_that_stay(void)
@@ -169,20 +152,20 @@ static long patch_by_name(unsigned int cmd, const char *name, unsigned int size)
     /* The name comes first in each. */
     set_xen_guest_handle(sys.u.livepatch.u.get.name.name, (char *)name);
     sys.u.livepatch.u.get.name.size = (uint16_t)size;
-    return sysctl(XEN_SYSCTL_livepatch_op);
+    return sysctl(&sys, XEN_SYSCTL_livepatch_op);
 }
 
 static void no_patches(void)
 {
     memset(&sys, 0, sizeof(sys));
     sys.u.livepatch.cmd = XEN_SYSCTL_LIVEPATCH_LIST;
-    check_eq(sysctl(XEN_SYSCTL_livepatch_op), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_livepatch_op), 0);
     check_eq(sys.u.livepatch.u.list.nr, 0);
     sys.u.livepatch.u.list.nr = 1025;
-    check_eq(sysctl(XEN_SYSCTL_livepatch_op), -XEN_E2BIG);
+    check_eq(sysctl(&sys, XEN_SYSCTL_livepatch_op), -XEN_E2BIG);
     sys.u.livepatch.u.list.nr = 0;
     sys.u.livepatch.u.list.pad = 1;
-    check_eq(sysctl(XEN_SYSCTL_livepatch_op), -XEN_EINVAL);
+    check_eq(sysctl(&sys, XEN_SYSCTL_livepatch_op), -XEN_EINVAL);
     check_eq(patch_by_name(XEN_SYSCTL_LIVEPATCH_GET, "none", 5), -XEN_ENOENT);
     check_eq(patch_by_name(XEN_SYSCTL_LIVEPATCH_ACTION, "none", 5), -XEN_ENOENT);
     check_eq(patch_by_name(XEN_SYSCTL_LIVEPATCH_UPLOAD, "none", 5), -XEN_EINVAL);
@@ -202,7 +185,7 @@ static long resource_op(unsigned int cpu, unsigned int nr, xenpf_resource_entry_
 {
     op.u.resource_op = (struct xenpf_resource_op){ .nr_entries = nr, .cpu = cpu };
     set_xen_guest_handle(op.u.resource_op.entries, entries);
-    return platform_op(XENPF_resource_op);
+    return platform_op(&op, XENPF_resource_op);
 }
 
 static void registers(void)
@@ -247,19 +230,19 @@ static void registers(void)
 static long add_type(uint64_t mfn, uint64_t nr, uint32_t type)
 {
     op.u.add_memtype = (struct xenpf_add_memtype){ .mfn = mfn, .nr_mfns = nr, .type = type };
-    return platform_op(XENPF_add_memtype);
+    return platform_op(&op, XENPF_add_memtype);
 }
 
 static long read_type(uint32_t reg)
 {
     op.u.read_memtype = (struct xenpf_read_memtype){ .reg = reg };
-    return platform_op(XENPF_read_memtype);
+    return platform_op(&op, XENPF_read_memtype);
 }
 
 static long del_type(uint32_t reg)
 {
     op.u.del_memtype = (struct xenpf_del_memtype){ .reg = reg };
-    return platform_op(XENPF_del_memtype);
+    return platform_op(&op, XENPF_del_memtype);
 }
 
 static void memory_types(void)
@@ -306,7 +289,7 @@ static void symbols(void)
     for (unsigned int i = 0; i < 50; i++) {
         op.u.symdata = (struct xenpf_symdata){ .namelen = sizeof(name), .symnum = i };
         set_xen_guest_handle(op.u.symdata.name, name);
-        check_eq(platform_op(XENPF_get_symbol), 0);
+        check_eq(platform_op(&op, XENPF_get_symbol), 0);
         check_eq(op.u.symdata.symnum, i + 1);
         check_eq(name[op.u.symdata.namelen - 1], 0);
         check(op.u.symdata.address >= last);
@@ -315,14 +298,14 @@ static void symbols(void)
     name[1] = 'x';
     op.u.symdata = (struct xenpf_symdata){ .namelen = 1, .symnum = 3 };
     set_xen_guest_handle(op.u.symdata.name, name);
-    check_eq(platform_op(XENPF_get_symbol), 0);
+    check_eq(platform_op(&op, XENPF_get_symbol), 0);
     check_eq(name[1], 'x');
     check(op.u.symdata.namelen > 1);
     op.u.symdata = (struct xenpf_symdata){ .namelen = 128, .symnum = 3 };
     set_xen_guest_handle(op.u.symdata.name, (char *)HV_SECRET);
-    check_eq(platform_op(XENPF_get_symbol), -XEN_EFAULT);
+    check_eq(platform_op(&op, XENPF_get_symbol), -XEN_EFAULT);
     op.u.symdata.symnum = ~0u;
-    check_eq(platform_op(XENPF_get_symbol), -XEN_ERANGE);
+    check_eq(platform_op(&op, XENPF_get_symbol), -XEN_ERANGE);
 }
 
 TESTS({ "idle states", idle_states },

@@ -4,9 +4,7 @@
  * page tables as it is told by a page that it shares with the test.
  */
 /* SMP: 2 */
-#include "kernel.h"
-#include <xen/domctl.h>
-#include <xen/sysctl.h>
+#include "control.h"
 
 #define NOBODY 0x1234
 #define NR_PAGES 32
@@ -16,7 +14,7 @@
 enum { L4, L3, L2, L1, CODE, COMMAND, DATA, DATA_RO = DATA + 4, UNUSED };
 #define VA(page) (0x400000UL + (unsigned long)(page) * PAGE_SIZE)
 
-static struct xen_domctl domctl;
+static struct xen_domctl ctl;
 static unsigned long frames[NR_PAGES];
 static long dom;
 
@@ -68,32 +66,24 @@ asm(".pushsection .rodata\n"
 
 /* ---- The domain ---- */
 
-static long do_domctl(unsigned int cmd, long domain)
-{
-    domctl.cmd = cmd;
-    domctl.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-    domctl.domain = (domid_t)domain;
-    return HCALL(domctl, &domctl, 0, 0, 0, 0);
-}
-
 static long simple(unsigned int cmd)
 {
-    domctl = (struct xen_domctl){ 0 };
-    return do_domctl(cmd, dom);
+    ctl = (struct xen_domctl){ 0 };
+    return domctl(&ctl, cmd, dom);
 }
 
 static void create_domain(void)
 {
     struct xen_memory_reservation r = { .nr_extents = NR_PAGES };
 
-    domctl = (struct xen_domctl){ .u.createdomain = { .max_vcpus = NR_VCPUS, .max_evtchn_port = 1023, .max_grant_frames = 8,
+    ctl = (struct xen_domctl){ .u.createdomain = { .max_vcpus = NR_VCPUS, .max_evtchn_port = 1023, .max_grant_frames = 8,
                                                        .max_maptrack_frames = 8, .grant_opts = 1 } };
-    check_eq(do_domctl(XEN_DOMCTL_createdomain, 0), 0);
-    dom = domctl.domain;
-    domctl = (struct xen_domctl){ .u.max_mem.max_memkb = 4096 };
-    check_eq(do_domctl(XEN_DOMCTL_max_mem, dom), 0);
-    domctl = (struct xen_domctl){ .u.max_vcpus.max = NR_VCPUS };
-    check_eq(do_domctl(XEN_DOMCTL_max_vcpus, dom), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_createdomain, 0), 0);
+    dom = ctl.domain;
+    ctl = (struct xen_domctl){ .u.max_mem.max_memkb = 4096 };
+    check_eq(domctl(&ctl, XEN_DOMCTL_max_mem, dom), 0);
+    ctl = (struct xen_domctl){ .u.max_vcpus.max = NR_VCPUS };
+    check_eq(domctl(&ctl, XEN_DOMCTL_max_vcpus, dom), 0);
     r.domid = (domid_t)dom;
     for (unsigned int i = 0; i < NR_PAGES; i++)
         frames[i] = i;
@@ -158,9 +148,9 @@ static void run_vcpu(unsigned int vcpu, const char *code, unsigned int command_p
     context.user_regs.rbx = VA(command_page);
     context.kernel_ss = FLAT_KERNEL_SS;
     context.ctrlreg[3] = frames[L4] << PAGE_SHIFT;
-    domctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
-    set_xen_guest_handle(domctl.u.vcpucontext.ctxt, (vcpu_guest_context_t *)&context);
-    check_eq(do_domctl(XEN_DOMCTL_setvcpucontext, dom), 0);
+    ctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
+    set_xen_guest_handle(ctl.u.vcpucontext.ctxt, (vcpu_guest_context_t *)&context);
+    check_eq(domctl(&ctl, XEN_DOMCTL_setvcpucontext, dom), 0);
 }
 
 static void start_domain(void)
@@ -197,7 +187,7 @@ static void wait_for_turns(void)
     while (command->turns < start + 2) {
         HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
         check_eq(simple(XEN_DOMCTL_getdomaininfo), 0);
-        if (domctl.u.getdomaininfo.flags & XEN_DOMINF_shutdown) {
+        if (ctl.u.getdomaininfo.flags & XEN_DOMINF_shutdown) {
             check(!"the domain has died");
             return;
         }
@@ -236,9 +226,9 @@ static uint8_t bitmap[PAGE_SIZE];
 
 static long shadow_op(unsigned int op, unsigned int mode, void *bits, uint64_t pages)
 {
-    domctl = (struct xen_domctl){ .u.shadow_op = { .op = op, .mode = mode, .pages = pages } };
-    set_xen_guest_handle(domctl.u.shadow_op.dirty_bitmap, (uint8_t *)bits);
-    return do_domctl(XEN_DOMCTL_shadow_op, dom);
+    ctl = (struct xen_domctl){ .u.shadow_op = { .op = op, .mode = mode, .pages = pages } };
+    set_xen_guest_handle(ctl.u.shadow_op.dirty_bitmap, (uint8_t *)bits);
+    return domctl(&ctl, XEN_DOMCTL_shadow_op, dom);
 }
 
 /* Debian's Xen is built without shadow page tables, so it logs nothing. */
@@ -252,7 +242,7 @@ static void read_log(unsigned int op)
 {
     memset(bitmap, 0x55, sizeof(bitmap));
     check_eq(shadow_op(op, 0, bitmap, NR_PAGES), 0);
-    check_eq(domctl.u.shadow_op.pages, NR_PAGES);
+    check_eq(ctl.u.shadow_op.pages, NR_PAGES);
     check_eq(bitmap[NR_PAGES / 8], 0x55);
 }
 
@@ -275,8 +265,8 @@ static void writes_are_logged(void)
     for (unsigned int i = 0; i < 3; i++) {
         let_write(VA(DATA + 1));
         read_log(XEN_DOMCTL_SHADOW_OP_PEEK);
-        check(domctl.u.shadow_op.stats.dirty_count > 0);
-        check(domctl.u.shadow_op.stats.fault_count > 0);
+        check(ctl.u.shadow_op.stats.dirty_count > 0);
+        check(ctl.u.shadow_op.stats.fault_count > 0);
         check(is_dirty(DATA + 1));
         read_log(XEN_DOMCTL_SHADOW_OP_CLEAN);
         check(is_dirty(DATA + 1));
@@ -479,15 +469,6 @@ static void bad_arguments(void)
     check_eq(shadow_op(XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION, 0, NULL, 0), 0);
     check_eq(log_off(), 0);
     map_at(window, NR_PAGES);
-}
-
-static uint64_t free_pages(void)
-{
-    static struct xen_sysctl s;
-
-    s = (struct xen_sysctl){ .cmd = XEN_SYSCTL_physinfo, .interface_version = XEN_SYSCTL_INTERFACE_VERSION };
-    check_eq(HCALL(sysctl, &s, 0, 0, 0, 0), 0);
-    return s.u.physinfo.free_pages;
 }
 
 /* Waits until so many pages are free: what takes time is the end of the last domain. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* physdev_op, platform_op and vm_assist, with requests that no hardware answers to. */
-#include "kernel.h"
-#include <xen/platform.h>
+#include "control.h"
 
 static long physdev(unsigned int cmd, void *arg)
 {
@@ -144,33 +143,26 @@ static void gsi_set_up(void)
 
 static struct xen_platform_op op;
 
-static long platform(unsigned int cmd)
-{
-    op.cmd = cmd;
-    op.interface_version = XENPF_INTERFACE_VERSION;
-    return HCALL(platform_op, &op, 0, 0, 0, 0);
-}
-
 static void platform_arguments(void)
 {
     op = (struct xen_platform_op){ .cmd = XENPF_get_cpu_version, .interface_version = 1 };
     check_eq(HCALL(platform_op, &op, 0, 0, 0, 0), -XEN_EACCES);
     check_eq(HCALL(platform_op, UNMAPPED, 0, 0, 0, 0), -XEN_EFAULT);
     check_eq(HCALL(platform_op, HV_SECRET, 0, 0, 0, 0), -XEN_EFAULT);
-    check_eq(platform(9999), -XEN_ENOSYS);
+    check_eq(platform_op(&op, 9999), -XEN_ENOSYS);
     op = (struct xen_platform_op){ .u.pcpu_info.xen_cpuid = 0 };
-    check_eq(platform(XENPF_get_cpuinfo), 0);
+    check_eq(platform_op(&op, XENPF_get_cpuinfo), 0);
     check(op.u.pcpu_info.flags & XEN_PCPU_FLAGS_ONLINE);
     op.u.pcpu_info.xen_cpuid = 100000;
-    check(platform(XENPF_get_cpuinfo) < 0 || op.u.pcpu_info.flags == XEN_PCPU_FLAGS_INVALID);
+    check(platform_op(&op, XENPF_get_cpuinfo) < 0 || op.u.pcpu_info.flags == XEN_PCPU_FLAGS_INVALID);
     op = (struct xen_platform_op){ .u.cpu_ol.cpuid = 100000 };
-    check(platform(XENPF_cpu_online) < 0);
-    check(platform(XENPF_cpu_offline) < 0);
+    check(platform_op(&op, XENPF_cpu_online) < 0);
+    check(platform_op(&op, XENPF_cpu_offline) < 0);
     /* The CPU that boots stays. */
     op = (struct xen_platform_op){ .u.cpu_ol.cpuid = 0 };
-    check(platform(XENPF_cpu_offline) < 0);
+    check(platform_op(&op, XENPF_cpu_offline) < 0);
     op = (struct xen_platform_op){ .u.firmware_info.type = 99 };
-    check(platform(XENPF_firmware_info) < 0);
+    check(platform_op(&op, XENPF_firmware_info) < 0);
 }
 
 static void port_access(unsigned long port, unsigned long unused)

@@ -1,36 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* platform_op, memory maps, and the x86 part of domctl and sysctl: CPU policies, page types, extended vCPU state. */
-#include "kernel.h"
-
-#include <xen/domctl.h>
-#include <xen/platform.h>
-#include <xen/sysctl.h>
+#include "control.h"
 
 static struct xen_platform_op op;
 static struct xen_domctl ctl;
 static struct xen_sysctl sys;
-
-static long platform_op(unsigned int cmd)
-{
-    op.cmd = cmd;
-    op.interface_version = XENPF_INTERFACE_VERSION;
-    return HCALL(platform_op, &op, 0, 0, 0, 0);
-}
-
-static long domctl(unsigned int cmd, domid_t domain)
-{
-    ctl.cmd = cmd;
-    ctl.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-    ctl.domain = domain;
-    return HCALL(domctl, &ctl, 0, 0, 0, 0);
-}
-
-static long sysctl(unsigned int cmd)
-{
-    sys.cmd = cmd;
-    sys.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-    return HCALL(sysctl, &sys, 0, 0, 0, 0);
-}
 
 static long memory_op(unsigned int cmd, void *arg)
 {
@@ -50,12 +24,12 @@ static domid_t make_domain(void)
     ctl.u.createdomain.max_evtchn_port = 1023;
     ctl.u.createdomain.max_grant_frames = ctl.u.createdomain.max_maptrack_frames = -1;
     ctl.u.createdomain.grant_opts = 1;
-    check_eq(domctl(XEN_DOMCTL_createdomain, 0), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_createdomain, 0), 0);
     id = ctl.domain;
     ctl.u.max_vcpus.max = 1;
-    check_eq(domctl(XEN_DOMCTL_max_vcpus, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_max_vcpus, id), 0);
     ctl.u.max_mem.max_memkb = 1024;
-    check_eq(domctl(XEN_DOMCTL_max_mem, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_max_mem, id), 0);
     for (unsigned int i = 0; i < ARRAY_SIZE(frame); i++)
         frame[i] = i;
     r.domid = id;
@@ -66,7 +40,7 @@ static domid_t make_domain(void)
 
 static void drop_domain(domid_t id)
 {
-    check_eq(domctl(XEN_DOMCTL_destroydomain, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_destroydomain, id), 0);
 }
 
 /* ---- platform_op ---- */
@@ -74,45 +48,45 @@ static void drop_domain(domid_t id)
 static void platform_facts(void)
 {
     op.u.pcpu_info.xen_cpuid = 0;
-    check_eq(platform_op(XENPF_get_cpuinfo), 0);
+    check_eq(platform_op(&op, XENPF_get_cpuinfo), 0);
     check_eq(op.u.pcpu_info.flags, XEN_PCPU_FLAGS_ONLINE);
     op.u.pcpu_info.xen_cpuid = ~0u;
-    check_eq(platform_op(XENPF_get_cpuinfo), 0);
+    check_eq(platform_op(&op, XENPF_get_cpuinfo), 0);
     check_eq(op.u.pcpu_info.flags, XEN_PCPU_FLAGS_INVALID);
     op.u.pcpu_version.xen_cpuid = 0;
-    check_eq(platform_op(XENPF_get_cpu_version), 0);
+    check_eq(platform_op(&op, XENPF_get_cpu_version), 0);
     check(op.u.pcpu_version.family > 0);
     op.u.firmware_info.type = XEN_FW_DISK_INFO;
-    check_eq(platform_op(XENPF_firmware_info), -XEN_ESRCH);
+    check_eq(platform_op(&op, XENPF_firmware_info), -XEN_ESRCH);
     op.u.firmware_info.type = 99;
-    check_eq(platform_op(XENPF_firmware_info), -XEN_EINVAL);
+    check_eq(platform_op(&op, XENPF_firmware_info), -XEN_EINVAL);
     op.u.cpu_ol.cpuid = 0;
-    check_eq(platform_op(XENPF_cpu_online), 0);
-    check_eq(platform_op(XENPF_cpu_offline), -XEN_EOPNOTSUPP);
+    check_eq(platform_op(&op, XENPF_cpu_online), 0);
+    check_eq(platform_op(&op, XENPF_cpu_offline), -XEN_EOPNOTSUPP);
     op.u.cpu_ol.cpuid = ~0u;
-    check_eq(platform_op(XENPF_cpu_online), -XEN_EINVAL);
+    check_eq(platform_op(&op, XENPF_cpu_online), -XEN_EINVAL);
 }
 
 static void wrong_platform_requests(void)
 {
-    check_eq(platform_op(9999), -XEN_ENOSYS);
+    check_eq(platform_op(&op, 9999), -XEN_ENOSYS);
     check_eq(HCALL(platform_op, UNMAPPED, 0, 0, 0, 0), -XEN_EFAULT);
     check_eq(HCALL(platform_op, HV_SECRET, 0, 0, 0, 0), -XEN_EFAULT);
     check_eq(HCALL(platform_op, ~0UL, 0, 0, 0, 0), -XEN_EFAULT);
     op.interface_version = 1;
     check_eq(HCALL(platform_op, &op, 0, 0, 0, 0), -XEN_EACCES);
     op.u.settime64 = (struct xenpf_settime64){ .secs = 1, .nsecs = 1000000000 };
-    check_eq(platform_op(XENPF_settime64), domus_or_xen(-XEN_EINVAL, 0));      /* Xen carries them into seconds */
+    check_eq(platform_op(&op, XENPF_settime64), domus_or_xen(-XEN_EINVAL, 0));      /* Xen carries them into seconds */
     op.u.settime64 = (struct xenpf_settime64){ .secs = 1, .mbz = 1 };
-    check_eq(platform_op(XENPF_settime64), -XEN_EINVAL);
+    check_eq(platform_op(&op, XENPF_settime64), -XEN_EINVAL);
     op.u.enter_acpi_sleep = (struct xenpf_enter_acpi_sleep){ .sleep_state = 77 };
-    check(platform_op(XENPF_enter_acpi_sleep) < 0);
+    check(platform_op(&op, XENPF_enter_acpi_sleep) < 0);
 }
 
 static void wall_clock_can_be_set(void)
 {
     op.u.settime64 = (struct xenpf_settime64){ .secs = 2000000000, .nsecs = 5 };
-    check_eq(platform_op(XENPF_settime64), 0);
+    check_eq(platform_op(&op, XENPF_settime64), 0);
     check_eq(shared_info->wc_sec, 2000000000);
     check_eq(shared_info->wc_nsec, 5);
     check_eq(shared_info->wc_version & 1, 0);
@@ -212,7 +186,7 @@ static long get_policy(unsigned int index, unsigned int nr_leaves)
     sys.u.cpu_policy.nr_msrs = ARRAY_SIZE(msrs);
     set_xen_guest_handle(sys.u.cpu_policy.leaves, leaves);
     set_xen_guest_handle(sys.u.cpu_policy.msrs, msrs);
-    return sysctl(XEN_SYSCTL_get_cpu_policy);
+    return sysctl(&sys, XEN_SYSCTL_get_cpu_policy);
 }
 
 static void system_policies(void)
@@ -220,7 +194,7 @@ static void system_policies(void)
     static uint32_t words[32];
 
     memset(&sys, 0, sizeof(sys));
-    check_eq(sysctl(XEN_SYSCTL_get_cpu_policy), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_get_cpu_policy), 0);
     check(sys.u.cpu_policy.nr_leaves > 20 && sys.u.cpu_policy.nr_leaves < ARRAY_SIZE(leaves));
     for (unsigned int i = 0; i < 6; i++) {
         bool hvm = i == XEN_SYSCTL_cpu_policy_hvm_max || i == XEN_SYSCTL_cpu_policy_hvm_default;
@@ -233,15 +207,15 @@ static void system_policies(void)
     check_eq(get_policy(0, 3), -XEN_ENOBUFS);
 
     memset(&sys, 0, sizeof(sys));
-    check_eq(sysctl(XEN_SYSCTL_get_cpu_featureset), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_get_cpu_featureset), 0);
     check(sys.u.cpu_featureset.nr_features > 10);
     sys.u.cpu_featureset.index = XEN_SYSCTL_cpu_featureset_pv;
     set_xen_guest_handle(sys.u.cpu_featureset.features, words);
     sys.u.cpu_featureset.nr_features = ARRAY_SIZE(words);
-    check_eq(sysctl(XEN_SYSCTL_get_cpu_featureset), 0);
+    check_eq(sysctl(&sys, XEN_SYSCTL_get_cpu_featureset), 0);
     check(words[2] & 1u << 29);
     sys.u.cpu_featureset.nr_features = 2;
-    check_eq(sysctl(XEN_SYSCTL_get_cpu_featureset), -XEN_ENOBUFS);
+    check_eq(sysctl(&sys, XEN_SYSCTL_get_cpu_featureset), -XEN_ENOBUFS);
 }
 
 static long set_policy(domid_t id, unsigned int nr, unsigned int nr_msrs)
@@ -251,7 +225,7 @@ static long set_policy(domid_t id, unsigned int nr, unsigned int nr_msrs)
     ctl.u.cpu_policy.nr_msrs = nr_msrs;
     set_xen_guest_handle(ctl.u.cpu_policy.leaves, leaves);
     set_xen_guest_handle(ctl.u.cpu_policy.msrs, msrs);
-    return domctl(XEN_DOMCTL_set_cpu_policy, id);
+    return domctl(&ctl, XEN_DOMCTL_set_cpu_policy, id);
 }
 
 static void a_domains_policy(void)
@@ -264,7 +238,7 @@ static void a_domains_policy(void)
     ctl.u.cpu_policy.nr_msrs = ARRAY_SIZE(msrs);
     set_xen_guest_handle(ctl.u.cpu_policy.leaves, leaves);
     set_xen_guest_handle(ctl.u.cpu_policy.msrs, msrs);
-    check_eq(domctl(XEN_DOMCTL_get_cpu_policy, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_get_cpu_policy, id), 0);
     nr = ctl.u.cpu_policy.nr_leaves;
     nr_msrs = ctl.u.cpu_policy.nr_msrs;
     check_eq(set_policy(id, nr, nr_msrs), 0);
@@ -306,21 +280,21 @@ static void page_types(void)
     memset(&ctl, 0, sizeof(ctl));
     ctl.u.getpageframeinfo3.num = 4;
     set_xen_guest_handle(ctl.u.getpageframeinfo3.array, list);
-    check_eq(domctl(XEN_DOMCTL_getpageframeinfo3, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_getpageframeinfo3, id), 0);
     check_eq(list[0], XEN_DOMCTL_PFINFO_NOTAB);
     for (unsigned int i = 1; i < 4; i++)
         check_eq(list[i], XEN_DOMCTL_PFINFO_XTAB);
     ctl.u.getpageframeinfo3.num = 1UL << 40;
-    check_eq(domctl(XEN_DOMCTL_getpageframeinfo3, id), -XEN_E2BIG);
+    check_eq(domctl(&ctl, XEN_DOMCTL_getpageframeinfo3, id), -XEN_E2BIG);
     ctl.u.getpageframeinfo3.num = 2;
     set_xen_guest_handle(ctl.u.getpageframeinfo3.array, (xen_pfn_t *)HV_SECRET);
-    check_eq(domctl(XEN_DOMCTL_getpageframeinfo3, id), -XEN_EFAULT);
+    check_eq(domctl(&ctl, XEN_DOMCTL_getpageframeinfo3, id), -XEN_EFAULT);
     ctl.u.hypercall_init.gmfn = frame[1];
-    check_eq(domctl(XEN_DOMCTL_hypercall_init, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_hypercall_init, id), 0);
     ctl.u.hypercall_init.gmfn = mfn_of(start_info);
-    check_eq(domctl(XEN_DOMCTL_hypercall_init, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_hypercall_init, id), -XEN_EINVAL);
     ctl.u.hypercall_init.gmfn = ~0UL;
-    check_eq(domctl(XEN_DOMCTL_hypercall_init, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_hypercall_init, id), -XEN_EINVAL);
     drop_domain(id);
 }
 
@@ -329,26 +303,26 @@ static void ports_and_sizes(void)
     domid_t id = make_domain();
 
     ctl.u.ioport_permission = (struct xen_domctl_ioport_permission){ .first_port = 0x80, .nr_ports = 1, .allow_access = 1 };
-    check_eq(domctl(XEN_DOMCTL_ioport_permission, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_ioport_permission, id), 0);
     ctl.u.ioport_permission.first_port = 0x20;
-    check_eq(domctl(XEN_DOMCTL_ioport_permission, id), -XEN_EPERM);
+    check_eq(domctl(&ctl, XEN_DOMCTL_ioport_permission, id), -XEN_EPERM);
     ctl.u.ioport_permission.first_port = 0xffff;
     ctl.u.ioport_permission.nr_ports = 2;
-    check_eq(domctl(XEN_DOMCTL_ioport_permission, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_ioport_permission, id), -XEN_EINVAL);
     ctl.u.ioport_permission.nr_ports = ~0u;
-    check_eq(domctl(XEN_DOMCTL_ioport_permission, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_ioport_permission, id), -XEN_EINVAL);
     ctl.u.ioport_permission.nr_ports = 0;
-    check_eq(domctl(XEN_DOMCTL_ioport_permission, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_ioport_permission, id), -XEN_EINVAL);
     ctl.u.address_size.size = 64;
-    check_eq(domctl(XEN_DOMCTL_set_address_size, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_set_address_size, id), 0);
     ctl.u.address_size.size = 32;
-    check_eq(domctl(XEN_DOMCTL_set_address_size, id), -XEN_EOPNOTSUPP);
+    check_eq(domctl(&ctl, XEN_DOMCTL_set_address_size, id), -XEN_EOPNOTSUPP);
     ctl.u.address_size.size = 63;
-    check_eq(domctl(XEN_DOMCTL_set_address_size, id), -XEN_EINVAL);
-    check_eq(domctl(XEN_DOMCTL_get_address_size, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_set_address_size, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_get_address_size, id), 0);
     check_eq(ctl.u.address_size.size, 64);
     ctl.u.sendtrigger = (struct xen_domctl_sendtrigger){ .trigger = XEN_DOMCTL_SENDTRIGGER_NMI, .vcpu = 5 };
-    check_eq(domctl(XEN_DOMCTL_sendtrigger, id), -XEN_ESRCH);
+    check_eq(domctl(&ctl, XEN_DOMCTL_sendtrigger, id), -XEN_ESRCH);
     drop_domain(id);
 }
 
@@ -362,45 +336,45 @@ static void extended_state(void)
     uint64_t size;
 
     memset(&ctl, 0, sizeof(ctl));
-    check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, id), 0);
     size = ctl.u.vcpuextstate.size;             /* the most that it may ever be */
     if (size) {
         check(size >= 16 + 576 && size <= sizeof(area));
         set_xen_guest_handle(ctl.u.vcpuextstate.buffer, area);
-        check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), 0);
+        check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, id), 0);
         check(ctl.u.vcpuextstate.size <= size);
         size = ctl.u.vcpuextstate.size;         /* what it is now */
-        check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), 0);
-        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), 0);
+        check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, id), 0);
+        check_eq(domctl(&ctl, XEN_DOMCTL_setvcpuextstate, id), 0);
         ctl.u.vcpuextstate.size = size - 1;
-        check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), -XEN_EINVAL);
+        check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, id), -XEN_EINVAL);
         ctl.u.vcpuextstate.size = size;
         ctl.u.vcpuextstate.xfeature_mask ^= 4;
-        check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), -XEN_EINVAL);
+        check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, id), -XEN_EINVAL);
         ctl.u.vcpuextstate.xfeature_mask ^= 4;
         ctl.u.vcpuextstate.size = ~0UL;
-        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
+        check_eq(domctl(&ctl, XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
         memset(area, 0, sizeof(area));
         ctl.u.vcpuextstate.size = 16;           /* a vCPU that has used nothing yet */
-        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), 0);
+        check_eq(domctl(&ctl, XEN_DOMCTL_setvcpuextstate, id), 0);
         ctl.u.vcpuextstate.size = 17;
-        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
+        check_eq(domctl(&ctl, XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
         ctl.u.vcpuextstate.size = 16 + 576;
         area[0] = area[1] = 3;
-        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), 0);
+        check_eq(domctl(&ctl, XEN_DOMCTL_setvcpuextstate, id), 0);
         area[0] = ~0UL;
-        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
+        check_eq(domctl(&ctl, XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
         area[0] = 3;
         area[2 + 512 / 8] = ~0UL;               /* xstate_bv */
-        check_eq(domctl(XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
+        check_eq(domctl(&ctl, XEN_DOMCTL_setvcpuextstate, id), -XEN_EINVAL);
         area[2 + 512 / 8] = 0;
         area[2 + 512 / 8 + 3] = 1;              /* reserved */
-        check(domctl(XEN_DOMCTL_setvcpuextstate, id) < 0);
+        check(domctl(&ctl, XEN_DOMCTL_setvcpuextstate, id) < 0);
     }
     ctl.u.vcpuextstate.vcpu = 1;
-    check_eq(domctl(XEN_DOMCTL_getvcpuextstate, id), -XEN_ESRCH);
+    check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, id), -XEN_ESRCH);
     ctl.u.vcpuextstate.vcpu = 0;
-    check(domctl(XEN_DOMCTL_getvcpuextstate, 0) < 0);           /* the caller itself */
+    check(domctl(&ctl, XEN_DOMCTL_getvcpuextstate, 0) < 0);           /* the caller itself */
     drop_domain(id);
 }
 
@@ -410,29 +384,29 @@ static void other_vcpu_state(void)
     xen_domctl_vcpu_msr_t msr = { .index = 0x1b };
 
     memset(&ctl, 0, sizeof(ctl));
-    check_eq(domctl(XEN_DOMCTL_get_ext_vcpucontext, id), 0);
-    check_eq(domctl(XEN_DOMCTL_set_ext_vcpucontext, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_get_ext_vcpucontext, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_set_ext_vcpucontext, id), 0);
     ctl.u.ext_vcpucontext.sysenter_callback_eip = NON_CANONICAL;
-    check_eq(domctl(XEN_DOMCTL_set_ext_vcpucontext, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_set_ext_vcpucontext, id), -XEN_EINVAL);
     /* Not the guest's to run; Xen finds that out when it goes there. */
     ctl.u.ext_vcpucontext.sysenter_callback_eip = HV_SECRET;
-    check_eq(domctl(XEN_DOMCTL_set_ext_vcpucontext, id), domus_or_xen(-XEN_EINVAL, 0));
+    check_eq(domctl(&ctl, XEN_DOMCTL_set_ext_vcpucontext, id), domus_or_xen(-XEN_EINVAL, 0));
     ctl.u.ext_vcpucontext.sysenter_callback_eip = 0;
     ctl.u.ext_vcpucontext.size = 1;
-    check_eq(domctl(XEN_DOMCTL_set_ext_vcpucontext, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_set_ext_vcpucontext, id), -XEN_EINVAL);
 
     memset(&ctl, 0, sizeof(ctl));
-    check_eq(domctl(XEN_DOMCTL_get_vcpu_msrs, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_get_vcpu_msrs, id), 0);
     check(ctl.u.vcpu_msrs.msr_count > 0);
     ctl.u.vcpu_msrs.msr_count = 1;
     set_xen_guest_handle(ctl.u.vcpu_msrs.msrs, &msr);
-    check_eq(domctl(XEN_DOMCTL_set_vcpu_msrs, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_set_vcpu_msrs, id), -XEN_EINVAL);
     check_eq(ctl.u.vcpu_msrs.msr_count, 0);
     ctl.u.tsc_info.tsc_mode = 7;
-    check_eq(domctl(XEN_DOMCTL_settscinfo, id), -XEN_EINVAL);
+    check_eq(domctl(&ctl, XEN_DOMCTL_settscinfo, id), -XEN_EINVAL);
     ctl.u.tsc_info.tsc_mode = 0;
-    check_eq(domctl(XEN_DOMCTL_settscinfo, id), 0);
-    check_eq(domctl(XEN_DOMCTL_gettscinfo, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_settscinfo, id), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_gettscinfo, id), 0);
     check(ctl.u.tsc_info.gtsc_khz > 1000);
     drop_domain(id);
 }

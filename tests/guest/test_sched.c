@@ -4,22 +4,6 @@
 
 #define NS_PER_MS 1000000UL
 
-static unsigned int bind(unsigned int cmd, unsigned int virq, unsigned int vcpu)
-{
-    struct evtchn_bind_virq v = { .virq = virq, .vcpu = vcpu };
-    struct evtchn_bind_ipi ipi = { .vcpu = vcpu };
-    void *arg = cmd == EVTCHNOP_bind_virq ? (void *)&v : (void *)&ipi;
-
-    check_eq(HCALL(event_channel_op, cmd, arg, 0, 0, 0), 0);
-    return cmd == EVTCHNOP_bind_virq ? v.port : ipi.port;
-}
-
-static bool test_and_clear(unsigned int port)
-{
-    return __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1UL << port % 64), __ATOMIC_SEQ_CST)
-           >> port % 64 & 1;
-}
-
 static long poll(unsigned int port, uint64_t timeout)
 {
     struct sched_poll p = { .nr_ports = 1, .timeout = timeout };
@@ -57,18 +41,18 @@ static void arguments(void)
 
 static void polls(void)
 {
-    unsigned int port = bind(EVTCHNOP_bind_ipi, 0, 0);
+    unsigned int port = bind_event(EVTCHNOP_bind_ipi, 0, 0);
     struct evtchn_send send = { port };
     uint64_t start;
 
-    test_and_clear(port);
+    take_event(port);
     start = system_time();
     check_eq(poll(port, start + 20 * NS_PER_MS), 0);
     check(system_time() >= start + 20 * NS_PER_MS);
     check(system_time() < start + 5000 * NS_PER_MS);
     check_eq(HCALL(event_channel_op, EVTCHNOP_send, &send, 0, 0, 0), 0);
     check_eq(poll(port, 0), 0);
-    check(test_and_clear(port));
+    check(take_event(port));
     /* A time in the past. */
     check_eq(poll(port, 1), 0);
     check_eq(HCALL(event_channel_op, EVTCHNOP_close, &send, 0, 0, 0), 0);
@@ -76,43 +60,43 @@ static void polls(void)
 
 static void one_shot_timer(void)
 {
-    unsigned int port = bind(EVTCHNOP_bind_virq, VIRQ_TIMER, 0);
+    unsigned int port = bind_event(EVTCHNOP_bind_virq, VIRQ_TIMER, 0);
     struct vcpu_set_singleshot_timer t = { 0 };
     struct vcpu_set_periodic_timer periodic = { .period_ns = 0 };
     uint64_t start;
 
     check_eq(HCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0, 0, 0), 0);
-    test_and_clear(port);
+    take_event(port);
     start = system_time();
     check_eq(HCALL(set_timer_op, start + 10 * NS_PER_MS, 0, 0, 0, 0), 0);
     check_eq(poll(port, start + 5000 * NS_PER_MS), 0);
-    check(test_and_clear(port));
+    check(take_event(port));
     check(system_time() >= start + 10 * NS_PER_MS);
     start = system_time();
     t.timeout_abs_ns = start + 10 * NS_PER_MS;
     check_eq(HCALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, &t, 0, 0), 0);
     check_eq(poll(port, start + 5000 * NS_PER_MS), 0);
-    check(test_and_clear(port));
+    check(take_event(port));
     check(system_time() >= start + 10 * NS_PER_MS);
     /* Stopped again, unless the machine is so slow that it fires before that. */
     do {
-        test_and_clear(port);
+        take_event(port);
         t.timeout_abs_ns = system_time() + 10 * NS_PER_MS;
         check_eq(HCALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, &t, 0, 0), 0);
         check_eq(HCALL(vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0, 0, 0), 0);
     } while (system_time() >= t.timeout_abs_ns);
     check_eq(poll(port, t.timeout_abs_ns + 20 * NS_PER_MS), 0);
-    check(!test_and_clear(port));
+    check(!take_event(port));
     check_eq(HCALL(set_timer_op, 0, 0, 0, 0, 0), 0);
     check_eq(HCALL(set_timer_op, ~0UL, 0, 0, 0, 0), 0);
     check_eq(HCALL(set_timer_op, 0, 0, 0, 0, 0), 0);
     /* Periodic. */
     periodic.period_ns = 5 * NS_PER_MS;
-    test_and_clear(port);
+    take_event(port);
     check_eq(HCALL(vcpu_op, VCPUOP_set_periodic_timer, 0, &periodic, 0, 0), 0);
     for (unsigned int i = 0; i < 3; i++) {
         check_eq(poll(port, system_time() + 5000 * NS_PER_MS), 0);
-        check(test_and_clear(port));
+        check(take_event(port));
     }
     periodic.period_ns = 1;
     check_eq(HCALL(vcpu_op, VCPUOP_set_periodic_timer, 0, &periodic, 0, 0), -XEN_EINVAL);
@@ -190,7 +174,7 @@ static void time_areas(void)
 /* An NMI that comes before its vCPU sleeps keeps it awake: both calls are served before the way out, where it is delivered. */
 static void nmi_before_sleep(void)
 {
-    unsigned int port = bind(EVTCHNOP_bind_ipi, 0, 0);
+    unsigned int port = bind_event(EVTCHNOP_bind_ipi, 0, 0);
     struct sched_poll p = { .nr_ports = 1 };
     struct multicall_entry calls[2][2] = {
         { { .op = __HYPERVISOR_vcpu_op, .args = { VCPUOP_send_nmi, 0, 0 } },
@@ -205,7 +189,7 @@ static void nmi_before_sleep(void)
     check_eq(nmi_count, 1);
     check_eq(HCALL(vcpu_op, VCPUOP_send_nmi, 0, 0, 0, 0), 0);
     check_eq(nmi_count, 2);
-    test_and_clear(port);
+    take_event(port);
     set_xen_guest_handle(p.ports, &port);
     /* Xen sleeps on. */
     for (unsigned int i = 0; i < ARRAY_SIZE(calls) && on_domus(); i++) {
@@ -265,7 +249,7 @@ static void second_main(void)
     for (;;) {
         if (poll(ipi_port, 0) != 0)
             second_state = 99;
-        if (!test_and_clear(ipi_port))
+        if (!take_event(ipi_port))
             continue;
         answers++;
         HCALL(event_channel_op, EVTCHNOP_send, &send, 0, 0, 0);
@@ -335,8 +319,8 @@ static void second_vcpu(void)
     struct evtchn_send send;
     struct vcpu_runstate_info info;
 
-    ipi_port = bind(EVTCHNOP_bind_ipi, 0, 1);
-    answer_port = bind(EVTCHNOP_bind_ipi, 0, 0);
+    ipi_port = bind_event(EVTCHNOP_bind_ipi, 0, 1);
+    answer_port = bind_event(EVTCHNOP_bind_ipi, 0, 0);
     check_eq(initialise(second_context()), 0);
     check_eq(initialise(second_context()), -XEN_EEXIST);
     check_eq(HCALL(vcpu_op, VCPUOP_up, 1, 0, 0, 0), 0);
@@ -346,7 +330,7 @@ static void second_vcpu(void)
     check_eq(second_state, 1);
     send.port = ipi_port;
     for (unsigned int i = 0; i < 50; i++) {
-        test_and_clear(answer_port);
+        take_event(answer_port);
         check_eq(HCALL(event_channel_op, EVTCHNOP_send, &send, 0, 0, 0), 0);
         check_eq(poll(answer_port, system_time() + 5000 * NS_PER_MS), 0);
         if (answers != i + 1) {
@@ -373,7 +357,7 @@ static void second_vcpu(void)
     check_eq(HCALL(event_channel_op, EVTCHNOP_send, &send, 0, 0, 0), 0);
     check_eq(poll(answer_port, system_time() + 5 * NS_PER_MS), 0);
     check_eq(HCALL(vcpu_op, VCPUOP_up, 1, 0, 0, 0), 0);
-    test_and_clear(answer_port);
+    take_event(answer_port);
     check_eq(poll(answer_port, system_time() + 5000 * NS_PER_MS), 0);
     check_eq(answers, 51);
     check_eq(HCALL(vcpu_op, VCPUOP_down, 1, 0, 0, 0), 0);

@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* sysctl: what the CPUs are and in which core and socket. The machine has two sockets of two cores, of two threads each. */
 /* SMP: 8,sockets=2,cores=2,threads=2 */
-#include "kernel.h"
-#include <xen/sysctl.h>
+#include "control.h"
 
 #define NR_CPUS 8
 
 static struct xen_sysctl op;
 
-static long sysctl(unsigned int cmd)
-{
-    op.cmd = cmd;
-    op.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-    return HCALL(sysctl, &op, 0, 0, 0, 0);
-}
-
 static void sizes(void)
 {
     memset(&op, 0, sizeof(op));
-    check_eq(sysctl(XEN_SYSCTL_physinfo), 0);
+    check_eq(sysctl(&op, XEN_SYSCTL_physinfo), 0);
     check_eq(op.u.physinfo.nr_cpus, NR_CPUS);
     check_eq(op.u.physinfo.max_cpu_id, NR_CPUS - 1);
     /* QEMU's CPU is AMD's by name and tells threads in a leaf where Xen looks for Intel's only: all are cores to it. */
@@ -35,12 +27,12 @@ static void cores_and_sockets(void)
     static struct xen_sysctl_cputopo cpus[NR_CPUS + 1];
 
     memset(&op, 0, sizeof(op));
-    check_eq(sysctl(XEN_SYSCTL_cputopoinfo), 0);
+    check_eq(sysctl(&op, XEN_SYSCTL_cputopoinfo), 0);
     check_eq(op.u.cputopoinfo.num_cpus, NR_CPUS);
     memset(cpus, 0x55, sizeof(cpus));
     op.u.cputopoinfo.num_cpus = NR_CPUS + 1;
     set_xen_guest_handle(op.u.cputopoinfo.cputopo, cpus);
-    check_eq(sysctl(XEN_SYSCTL_cputopoinfo), 0);
+    check_eq(sysctl(&op, XEN_SYSCTL_cputopoinfo), 0);
     for (unsigned int cpu = 0; cpu < NR_CPUS; cpu++) {
         check_eq(cpus[cpu].core, domus_or_xen(cpu / 2 % 2, cpu % 4));
         check_eq(cpus[cpu].socket, cpu / 4);
@@ -48,7 +40,7 @@ static void cores_and_sockets(void)
     }
     op.u.cputopoinfo.num_cpus = 1;
     set_xen_guest_handle(op.u.cputopoinfo.cputopo, (void *)HV_SECRET);
-    check_eq(sysctl(XEN_SYSCTL_cputopoinfo), -XEN_EFAULT);
+    check_eq(sysctl(&op, XEN_SYSCTL_cputopoinfo), -XEN_EFAULT);
 }
 
 TESTS({ "sizes of cores and sockets", sizes }, { "cores and sockets", cores_and_sockets });

@@ -26,12 +26,6 @@ static unsigned int bind_timer(void)
     return bind.port;
 }
 
-static bool take_pending(unsigned int port)
-{
-    return __atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1UL << port % 64), __ATOMIC_SEQ_CST) &
-           1UL << port % 64;
-}
-
 /* A timer ends a block, which lets events in: one that comes between arming and blocking is not lost. */
 static void block_until_timer(void)
 {
@@ -39,21 +33,21 @@ static void block_until_timer(void)
     unsigned int port = bind_timer();
     long rc;
 
-    take_pending(port);
+    take_event(port);
     shared_info->evtchn_mask[port / 64] &= ~(1UL << port % 64);
     t.timeout_abs_ns = now() - MS;
     t.flags = VCPU_SSHOTTMR_future;
     /* Xen took to ignoring the flag. */
     rc = HCALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, &t, 0, 0);
     check(rc == -XEN_ETIME || rc == 0);
-    take_pending(port);
+    take_event(port);
     shared_info->vcpu_info[0].evtchn_pending_sel = 0;
     /* Masked until the block opens it: an upcall before would take the event, and the block would never end. */
     shared_info->vcpu_info[0].evtchn_upcall_mask = 1;
     t.timeout_abs_ns = now() + 5 * MS;
     check_eq(HCALL(vcpu_op, VCPUOP_set_singleshot_timer, 0, &t, 0, 0), 0);
     check_eq(HCALL(sched_op, SCHEDOP_block, 0, 0, 0, 0), 0);
-    check(take_pending(port));
+    check(take_event(port));
     check(now() >= t.timeout_abs_ns);
     check_eq(HCALL(vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0, 0, 0), 0);
     shared_info->evtchn_mask[port / 64] |= 1UL << port % 64;
@@ -66,7 +60,7 @@ static void periodic_timer_ticks(void)
 
     check_eq(HCALL(vcpu_op, VCPUOP_set_periodic_timer, 0, &period, 0, 0), 0);
     for (int ticks = 0; ticks < 3; ticks++) {
-        take_pending(port);
+        take_event(port);
         while (!(shared_info->evtchn_pending[port / 64] & 1UL << port % 64))
             HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
     }
@@ -81,7 +75,7 @@ static void poll_ends_by_time(void)
     struct sched_poll poll = { .nr_ports = 1 };
     unsigned long length = 3 * MS;
 
-    take_pending(port);
+    take_event(port);
     set_xen_guest_handle(poll.ports, &port);
     do {
         HCALL(vcpu_op, VCPUOP_get_runstate_info, 0, &before, 0, 0);
