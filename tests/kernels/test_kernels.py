@@ -27,7 +27,7 @@ true
 
 @pytest.mark.parametrize("cpus", [1, 4])
 def test_linux_of_backports_as_dom0_and_guest(cpus):
-    check(boot(DOM0_AND_GUEST % {"cpus": cpus}, smp=cpus, images=KERNELS / "backports/images"))
+    check(boot(DOM0_AND_GUEST % {"cpus": cpus}, smp=cpus, images=KERNELS / "backports/images", packed=True))
 
 
 REFUSED = """

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import tempfile
 
+from unpack_kernel import unpacked
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = pathlib.Path(os.environ.get("O", ROOT / "build"))
 IMAGES = OUT / "images"
@@ -57,13 +59,18 @@ def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
 
 
 def boot(script, smp=2, memory="2G", cpu="max", hv_args="dom0_mem=768M", extra=(), hypervisor=None, archives=(),
-         files=(), words="script", images=IMAGES):
+         files=(), words="script", images=IMAGES, packed=False):
     """Runs the shell script in dom0; its exit status is .status of the result, None if the machine never got there.
-    Other words on dom0's command line may have another first program than that which runs the script."""
+    Other words on dom0's command line may have another first program than that which runs the script. Unless packed, the
+    kernel of dom0, and that of its guests, is unpacked before."""
     with tempfile.TemporaryDirectory() as tmp:
+        kernel = images / "vmlinuz"
+        if not packed:
+            kernel = unpacked(kernel)
+            files = [("/boot/vmlinuz", kernel), *files]
         image = initramfs(script, tmp, archives, files, images)
         return run_qemu(["-kernel", str(hypervisor or OUT / "domus"), "-append", f"console=com1 {hv_args}",
-                         "-initrd", f"{images}/vmlinuz console=hvc0 loglevel=4 {words},{image}", *extra],
+                         "-initrd", f"{kernel} console=hvc0 loglevel=4 {words},{image}", *extra],
                         smp, memory, cpu)
 
 

@@ -24,7 +24,7 @@ def test_a_cpu_without_smap():
 
 
 def test_little_memory_for_dom0():
-    check(boot("true\n", memory="1G", hv_args="dom0_mem=256M"))
+    check(boot("true\n", memory="1G", hv_args="dom0_mem=256M", packed=True))
 
 
 DEVICES = """
