@@ -198,10 +198,7 @@ int vcpu_reset(struct vcpu *v)
     v->is_initialised = false;
     rc = arch_vcpu_reset(v);
     if (!rc) {
-        clear_bit(VPF_BLOCKED, &v->pause_flags);
-        if (test_and_clear_bit(VPF_POLLING, &v->pause_flags))
-            atomic_dec(&v->domain->nr_polling);
-        v->poll_evtchn = 0;
+        (void)vcpu_end_sleep(v);
         (void)vcpu_pin_override(v, -1);
     }
     vcpu_unpause(v);

@@ -21,22 +21,10 @@
 
 /* ---- Block, wake, yield ---- */
 
-/* Whoever clears VPF_POLLING ends the poll. */
-static void end_poll(struct vcpu *v)
-{
-    if (test_and_clear_bit(VPF_POLLING, &v->pause_flags)) {
-        WRITE_ONCE(v->poll_evtchn, 0);
-        atomic_dec(&v->domain->nr_polling);
-    }
-}
-
 void vcpu_unblock(struct vcpu *v)
 {
-    if (!test_bit(VPF_BLOCKED, &v->pause_flags) ||
-        !test_and_clear_bit(VPF_BLOCKED, &v->pause_flags))
-        return;
-    end_poll(v);
-    vcpu_wake(v);
+    if (test_bit(VPF_BLOCKED, &v->pause_flags) && vcpu_end_sleep(v))
+        vcpu_wake(v);
 }
 
 /* To be asked after VPF_BLOCKED is set. */
@@ -112,13 +100,11 @@ static long do_poll(const struct sched_poll *poll)
     /* All is in place before the ports are looked at. Several is right until it is known better. */
     WRITE_ONCE(v->poll_evtchn, POLL_SEVERAL);
     atomic_inc(&d->nr_polling);
-    set_bit(VPF_POLLING, &v->pause_flags);
-    set_bit(VPF_BLOCKED, &v->pause_flags);
+    (void)fetch_or(&v->pause_flags, BIT(VPF_BLOCKED) | BIT(VPF_POLLING));
 
     rc = must_stay_awake(v) ? 1 : look_at_ports(d, poll, &port);
     if (rc) {
-        end_poll(v);
-        clear_bit(VPF_BLOCKED, &v->pause_flags);
+        (void)vcpu_end_sleep(v);
         return min(rc, 0);
     }
     if (poll->nr_ports == 1)

@@ -334,6 +334,14 @@ static void poll_waits_for_its_ports(void **state)
     sim_settle();
     assert_true(v->is_running);
     assert_int_equal(atomic_read(&d->nr_polling), 0);
+
+    /* A poll and its sleep end together: nothing is left to do to a vCPU that may poll again already. */
+    assert_int_equal(poll(v, ports, 1, 0), 0);
+    assert_int_equal(atomic_read(&d->nr_polling), 1);
+    assert_true(vcpu_end_sleep(v));
+    assert_false(vcpu_end_sleep(v));
+    assert_int_equal(v->pause_flags, 0);
+    assert_int_equal(atomic_read(&d->nr_polling), 0);
 }
 
 /* ---- Affinity and pools ---- */

@@ -68,7 +68,7 @@ struct vcpu {
 
     /* Event channels. */
     uint32_t virq_to_evtchn[NR_VIRQS];  /* 0: unbound; under evtchn.lock */
-    int poll_evtchn;                    /* port polled; 0: none; -1: several */
+    int poll_evtchn;                    /* port of the last poll; -1: several */
     struct evtchn_fifo_vcpu *evtchn_fifo;
 
     /* Hypercall continuation: set by hypercall_create_continuation, consumed on the way out. */

@@ -46,6 +46,18 @@ void vcpu_wake(struct vcpu *v);
  * in v->arch. _sync is not for the running vCPU, and not with interrupts off or a spinlock held. */
 void vcpu_sleep_nosync(struct vcpu *v);
 void vcpu_sleep_sync(struct vcpu *v);
+/*
+ * v no longer blocks or polls; false: it did not. All at once, and nothing of v is changed after: it
+ * may run and sleep again before the caller goes on, and that sleep is not the caller's to end.
+ */
+static inline bool vcpu_end_sleep(struct vcpu *v)
+{
+    unsigned long old = fetch_and(&v->pause_flags, ~(BIT(VPF_BLOCKED) | BIT(VPF_POLLING)));
+
+    if (old & BIT(VPF_POLLING))
+        atomic_dec(&v->domain->nr_polling);
+    return old & BIT(VPF_BLOCKED);
+}
 /* v is woken if it blocks or polls; harmless otherwise. Any context. */
 void vcpu_unblock(struct vcpu *v);
 
