@@ -21,14 +21,18 @@ TIMEOUT = 3600
 CPU = "max,-smap,-rdtscp"
 CPU_WITHOUT_XSAVE = CPU + ",-xsave,-avx,-avx2"
 
+MEMORY = "4G"
+HYPERVISOR_WORDS = "dom0_mem=1G,max:1G"
 
-def initramfs(out, folder, commands):
-    """The images' initramfs and what this run brings along; Linux unpacks one after the other."""
+
+def initramfs(out, folder, commands, more=()):
+    """The images' initramfs and what this run brings along in /compat, the file of commands and more; Linux unpacks one
+    after the other."""
     files = pathlib.Path(folder, "compat")
     files.mkdir()
-    shutil.copy(HERE / commands, files / "commands")
-    shutil.copy(HERE / "lib", files)
-    shutil.copy(out / "compat/hypercalls", files)
+    shutil.copy(commands, files / "commands")
+    for source in (HERE / "lib", *more):
+        shutil.copy(source, files)
     archive = pathlib.Path(folder, "initrd.cpio")
     archive.write_bytes((out / "compat/initrd.cpio").read_bytes())
     with open(archive, "ab") as target:
@@ -36,12 +40,10 @@ def initramfs(out, folder, commands):
     return archive
 
 
-def machine(hypervisor, cpu, out, initrd, transcript):
-    """QEMU's command line."""
+def boots(hypervisor, out, initrd, transcript):
+    """QEMU's arguments for what is booted, and for the port that the transcript comes from."""
     kernel = f"{out}/images/vmlinuz console=hvc0 loglevel=4 panic=-1"
-    return ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-smp", "2", "-m", "4G",
-            "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio",
-            "-kernel", str(hypervisor), "-append", "console=com1 dom0_mem=1G,max:1G",
+    return ["-kernel", str(hypervisor), "-append", f"console=com1 {HYPERVISOR_WORDS}",
             "-initrd", f"{kernel},{initrd}",
             "-drive", f"file={out}/compat/disk.img,if=virtio,format=raw,snapshot=on",
             "-device", "virtio-serial", "-chardev", f"file,id=transcript,path={transcript}",
@@ -53,11 +55,14 @@ def main():
         sys.exit(__doc__)
     out, name, commands, transcript = pathlib.Path(sys.argv[1]).absolute(), *sys.argv[2:]
     hypervisor = {"xen": out / "compat/xen", "domus": out / "domus"}.get(name, name)
-    cpu = CPU if commands == "commands" else CPU_WITHOUT_XSAVE
+    cpu = CPU_WITHOUT_XSAVE if commands == "commands-libvirt" else CPU
     done = False
     with tempfile.TemporaryDirectory() as folder, open(f"{transcript}.console", "w", encoding="utf-8") as console:
-        command = machine(hypervisor, cpu, out, initramfs(out, folder, commands), transcript)
-        with subprocess.Popen(["timeout", str(TIMEOUT), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        initrd = initramfs(out, folder, HERE / commands, [out / "compat/hypercalls"])
+        command = ["timeout", str(TIMEOUT), "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-smp", "2",
+                   "-m", MEMORY, "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio",
+                   *boots(hypervisor, out, initrd, transcript)]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               text=True, errors="replace") as qemu:
             for line in qemu.stdout:
                 console.write(line)

@@ -172,8 +172,8 @@ def travel(first, second, hypervisors=(None, None), cpu="max"):
         files = [("/boot/traveller.cpio", traveller(tmp))]
 
         def machine(number, hypervisor, script):
-            return boot(f"HERE={number} THERE={3 - number}\n{COMMON}{script}", smp=1, memory="1G", cpu=cpu,
-                        hypervisor=hypervisor, hv_args="dom0_mem=512M", archives=["xen-tools.cpio"], files=files,
+            return boot(f"HERE={number} THERE={3 - number}\n{COMMON}{script}", smp=1, memory="1536M", cpu=cpu,
+                        hypervisor=hypervisor, hv_args="dom0_mem=1G", archives=["xen-tools.cpio"], files=files,
                         extra=hardware(tmp, number == 1))
 
         return run_both(lambda: machine(1, hypervisors[0], CREATE + first),
