@@ -4,8 +4,10 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 
 from unpack_kernel import unpacked
 
@@ -51,11 +53,52 @@ def initramfs(script, tmp, archives=(), files=(), images=IMAGES):
     return image
 
 
+def ask_monitor(path, command):
+    """What QEMU's monitor answers."""
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.settimeout(10)
+        monitor.connect(path)
+        said = b""
+        for line in ("", f"{command}\n"):
+            monitor.sendall(line.encode())
+            said = b""
+            while not said.endswith(b"(qemu) "):
+                said += monitor.recv(65536)
+        lines = said.decode(errors="replace").replace("\r", "").splitlines()
+        return "\n".join(line for line in lines if not re.match("[XYZ]MM|FPR|Opmask", line))
+
+
+def look_at(qemu, monitor):
+    """What a machine that does not come to its end is doing: where its CPUs are, a second apart, and what they wait for.
+    Domus's debug keys, typed after the keys that have its console listen, have it say on the console what it knows."""
+    commands = ["info registers -a", "info lapic 0", "info lapic 1", "info registers -a"]
+    said = []
+    for command in commands:
+        said.append(f"\n--- {command}\n{ask_monitor(monitor, command)}")
+        time.sleep(1)
+    qemu.stdin.write(b"\x01" * 3 + b"dqrai")
+    qemu.stdin.flush()
+    time.sleep(10)
+    return "".join(said)
+
+
 def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
-    cmd = ["timeout", str(timeout), QEMU, "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-m", memory,
-           "-smp", str(smp), "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio", *arguments]
-    done = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
-    return Result(done.stdout.decode(errors="replace").replace("\r", ""))
+    """Runs a machine to its end, or for these seconds: then its console ends with what it was doing."""
+    with tempfile.TemporaryDirectory() as tmp:
+        console = pathlib.Path(tmp, "console")
+        monitor = f"{tmp}/monitor"
+        cmd = ["timeout", str(timeout + 60), QEMU, "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-m", memory,
+               "-smp", str(smp), "-display", "none", "-no-reboot", "-monitor", f"unix:{monitor},server=on,wait=off",
+               "-serial", "stdio", *arguments]
+        state = ""
+        with open(console, "wb") as out, subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=out) as qemu:
+            try:
+                qemu.wait(timeout)
+            except subprocess.TimeoutExpired:
+                state = look_at(qemu, monitor)
+            finally:
+                qemu.terminate()
+        return Result(console.read_text(encoding="utf-8", errors="replace").replace("\r", "") + state)
 
 
 def boot(script, smp=2, memory="2G", cpu="max", hv_args="dom0_mem=768M", extra=(), hypervisor=None, archives=(),
