@@ -4,7 +4,8 @@
 #   make            the hypervisor (build/domus, build/domus-syms) and the tools (build/tools/)
 #   make run        all of it in QEMU: a shell in dom0, a guest beside it; without a terminal it checks itself
 #   make test       the three tiers of tests, and the other ways to build
-#   make test-compat  the same commands on Debian's Xen and on Domus, compared; an hour, and not part of make test
+#   make test-compat  the same commands on Debian's Xen and on Domus, compared; more than an hour, and not part of
+#                   make test
 #   make test-kernels  other kernels than the usual one, as dom0 and as guests; some minutes, and not part of make test
 #   make setup      only install the packages
 #   O=folder puts the output elsewhere; CC=clang; DEBUG=1 builds the hypervisor with its checks
@@ -61,10 +62,11 @@ test-system: hypervisor images
 	$(MAKE) -C tests/guest O='$(O)'
 	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v --durations=10 -p no:cacheprovider
 
-# Debian's dom0 with Xen's own tools on both hypervisors; writes the tables of docs/compatibility.md.
+# Debian's dom0 with Xen's own tools on both hypervisors, which writes the tables of docs/compatibility.md; then guests
+# that go from the one to the other.
 test-compat: setup
 	$(MAKE) $(JOBS) hypervisor images
-	$(MAKE) -C tests/compat O='$(O)' check
+	$(MAKE) -C tests/compat O='$(O)' check between
 
 # docs/compatibility.md has what is known of them.
 test-kernels: setup

@@ -39,7 +39,7 @@ cat > /tmp/traveller.xml <<END
     <type arch="x86_64" machine="xenpv">linux</type>
     <kernel>/boot/vmlinux</kernel>
     <initrd>/compat/traveller.cpio</initrd>
-    <cmdline>console=hvc0 loglevel=4 rdinit=/travel</cmdline>
+    <cmdline>console=hvc0 loglevel=4 rdinit=/traveller</cmdline>
   </os>
   <devices>
     <disk type="block" device="disk"><driver name="phy"/><source dev="/dev/vdb"/><target dev="xvda" bus="xen"/></disk>

@@ -53,6 +53,18 @@ def initramfs(script, tmp, archives=(), files=(), images=IMAGES):
     return image
 
 
+def guest_initramfs(program, script, tmp):
+    """The guests' image with the script in it, as the program /PROGRAM of theirs; its path."""
+    folder = pathlib.Path(tmp, f"guest-{program}")
+    folder.mkdir()
+    (folder / program).write_text(script)
+    (folder / program).chmod(0o755)
+    cpio(folder, f"{tmp}/{program}")
+    image = pathlib.Path(tmp, f"{program}.cpio")
+    image.write_bytes((IMAGES / "guest.cpio").read_bytes() + pathlib.Path(tmp, program).read_bytes())
+    return image
+
+
 def ask_monitor(path, command):
     """What QEMU's monitor answers."""
     with socket.socket(socket.AF_UNIX) as monitor:

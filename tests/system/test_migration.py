@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Xen's own tools save, restore and migrate a guest that writes its memory all the time."""
-import pathlib
 import tempfile
 
-from machine import IMAGES, boot, check, cpio
+from machine import boot, check, guest_initramfs
 
 # The guest: two processes that write memory and compare, one that counts on the console.
 GUEST = """#!/bin/sh
@@ -49,6 +48,10 @@ free_memory() { xl info | sed -n 's/^free_memory *: *//p'; }
 empty() { [ "$(guests)" = 0 ] && [ "$(free_memory)" -ge "$free" ]; }
 expect_empty() { wait_until 20 empty || fail "$1: $(xl list; free_memory), $free MiB were free"; }
 free=$(free_memory)
+
+# moves COMMAND...: a migration. libxc gives up where a frame that was a page table has become something else before it is
+# read, as those of a guest that starts programs all the time do; the guest stays, and goes when asked again.
+moves() { wait_until 120 "$@" || fail "$*"; }
 """
 
 SCRIPT = XEN_TOOLS + r"""
@@ -83,7 +86,7 @@ xl restore /tmp/image || fail "xl restore"
 runs restored
 
 before=$(xl domid load)
-xl migrate -s '' load 'xl migrate-receive' || fail "xl migrate"
+moves xl migrate -s '' load 'xl migrate-receive'
 [ "$(xl domid load)" != "$before" ] || fail "the guest is where it was"
 runs migrated
 
@@ -106,7 +109,7 @@ for domid in $(xl list | awk 'NR > 2 && $1 != "load" { print $2 }'); do
 done
 [ "$(xl domid load)" = "$before" ] || fail "the guest has gone"
 runs "tools killed"
-xl migrate -s '' load 'xl migrate-receive' || fail "xl migrate after one whose programs were killed"
+moves xl migrate -s '' load 'xl migrate-receive'
 runs "migrated again"
 xl destroy load
 expect_empty "after all that"
@@ -116,11 +119,5 @@ xl dmesg | tail -n 3
 
 def test_migration():
     with tempfile.TemporaryDirectory() as tmp:
-        load = pathlib.Path(tmp, "guest", "load")
-        load.parent.mkdir()
-        load.write_text(GUEST)
-        load.chmod(0o755)
-        cpio(load.parent, f"{tmp}/load")
-        ramdisk = pathlib.Path(tmp, "load.cpio")
-        ramdisk.write_bytes((IMAGES / "guest.cpio").read_bytes() + pathlib.Path(tmp, "load").read_bytes())
+        ramdisk = guest_initramfs("load", GUEST, tmp)
         check(boot(SCRIPT, archives=["xen-tools.cpio"], files=[("/boot/load.cpio", ramdisk)]))

@@ -6,7 +6,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from machine import IMAGES, boot, cpio
+from machine import boot, guest_initramfs
 
 from test_migration import XEN_TOOLS
 
@@ -107,10 +107,8 @@ chmod +x /etc/xen/scripts/* /root/receive /root/send
 
 leaves_nothing() { wait_until 20 empty || fail "something is left: $(xl list; free_memory), $free MiB were free"; }
 migrate() { xl migrate -s '' traveller "exec 3<&0 4>&1; exec nc 10.0.0.$THERE 9000 -e /root/send"; }
-# libxc gives up where a frame that was a page table has become something else before it is read, as those of a guest
-# that starts programs all the time do; the guest stays, and goes when asked again.
 goes() {
-    wait_until 120 migrate || fail "xl migrate"
+    moves migrate
     leaves_nothing
 }
 receive() { while :; do nc -l -p 9000 -e /root/receive; done & }
@@ -124,7 +122,7 @@ cat > /root/traveller.cfg <<END
 name = "traveller"
 kernel = "/boot/vmlinuz"
 ramdisk = "/boot/traveller.cpio"
-extra = "console=hvc0 loglevel=4 rdinit=/travel"
+extra = "console=hvc0 loglevel=4 rdinit=/traveller"
 memory = 96
 vcpus = 2
 disk = [ "phy:/dev/vda,xvda,w" ]
@@ -137,14 +135,7 @@ runs "runs on the first machine"
 
 def traveller(folder):
     """Builds the guest's initramfs in the folder; its path."""
-    program = pathlib.Path(folder, "guest", "travel")
-    program.parent.mkdir()
-    program.write_text(GUEST)
-    program.chmod(0o755)
-    cpio(program.parent, f"{folder}/travel")
-    ramdisk = pathlib.Path(folder, "traveller.cpio")
-    ramdisk.write_bytes((IMAGES / "guest.cpio").read_bytes() + pathlib.Path(folder, "travel").read_bytes())
-    return ramdisk
+    return guest_initramfs("traveller", GUEST, folder)
 
 
 def hardware(folder, first):
