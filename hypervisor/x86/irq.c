@@ -50,24 +50,49 @@ static bool vector_usable(unsigned int vector)
     return vector != LEGACY_SYSCALL_VECTOR && vector != HYPERCALL_VECTOR;
 }
 
-/* Reserve a vector on `cpu` for `irq`; 0 if none is free. */
-static unsigned int alloc_vector_on(unsigned int cpu, unsigned int irq)
+static bool vector_free_everywhere(unsigned int vector)
 {
-    u16 *table = per_cpu(vector_irq, cpu);
-    unsigned int found = 0;
-    unsigned long flags;
+    unsigned int cpu;
 
-    spin_lock_irqsave(&vector_lock, flags);
+    for_each_online_cpu(cpu)
+        if (per_cpu(vector_irq, cpu)[vector])
+            return false;
+    return true;
+}
+
+/* A free vector of a CPU: `keep`, or else one that is free on all CPUs, as it can be kept later; 0: none. */
+static unsigned int pick_vector(unsigned int cpu, unsigned int keep)
+{
+    const u16 *table = per_cpu(vector_irq, cpu);
+    unsigned int found = 0;
+
+    if (keep && !table[keep])
+        return keep;
     for (unsigned int vector = FIRST_DEVICE_VECTOR; vector <= LAST_DEVICE_VECTOR; vector++) {
         if (!vector_usable(vector) || table[vector])
             continue;
-        WRITE_ONCE(table[vector], (u16)(irq + 1));
+        if (vector_free_everywhere(vector))
+            return vector;
+        if (!found)
+            found = vector;
+    }
+    return found;
+}
+
+/* Reserve a vector on `cpu` for `irq`, this one if it is free (0: any); 0 if none is free. */
+static unsigned int alloc_vector_on(unsigned int cpu, unsigned int irq, unsigned int keep)
+{
+    unsigned int vector;
+    unsigned long flags;
+
+    spin_lock_irqsave(&vector_lock, flags);
+    vector = pick_vector(cpu, keep);
+    if (vector) {
+        WRITE_ONCE(per_cpu(vector_irq, cpu)[vector], (u16)(irq + 1));
         per_cpu(vectors_used, cpu)++;
-        found = vector;
-        break;
     }
     spin_unlock_irqrestore(&vector_lock, flags);
-    return found;
+    return vector;
 }
 
 static void free_vector_on(unsigned int cpu, unsigned int vector)
@@ -100,11 +125,11 @@ static int assign_vector(struct irq_desc *desc)
 {
     unsigned int cpu = cpu_usable(desc->wanted_cpu) ? (unsigned int)desc->wanted_cpu
                                                     : least_used_cpu();
-    unsigned int vector = alloc_vector_on(cpu, desc->irq);
+    unsigned int vector = alloc_vector_on(cpu, desc->irq, 0);
 
     if (!vector) {
         cpu = least_used_cpu();
-        vector = alloc_vector_on(cpu, desc->irq);
+        vector = alloc_vector_on(cpu, desc->irq, 0);
     }
     if (!vector)
         return -ENOSPC;
@@ -133,6 +158,9 @@ static void route(struct irq_desc *desc)
 /*
  * Move a source that has just fired on this CPU, and whose EOI was sent, to the CPU that was asked
  * for. Put off while the last move is not done, or a level-triggered pin still waits for its EOI.
+ *
+ * It keeps its vector if it can. Vector and CPU are two writes, of a pin and of a message; an edge or
+ * a message that cannot be held back, which came in between, would find nobody on the new CPU.
  */
 static void move_irq(struct irq_desc *desc)
 {
@@ -141,7 +169,7 @@ static void move_irq(struct irq_desc *desc)
     if (desc->old_vector || (desc->level && ioapic_remote_irr(desc->irq)))
         return;
     if (desc->wanted_cpu != (int)desc->cpu && cpu_usable(desc->wanted_cpu)) {
-        vector = alloc_vector_on((unsigned int)desc->wanted_cpu, desc->irq);
+        vector = alloc_vector_on((unsigned int)desc->wanted_cpu, desc->irq, desc->vector);
         if (vector) {
             desc->old_cpu = desc->cpu;
             desc->old_vector = desc->vector;
