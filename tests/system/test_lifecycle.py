@@ -87,7 +87,8 @@ ok domus destroy end
 
 
 def test_what_becomes_of_guests_that_end():
-    check(boot(ENDING + CRASHES + REBOOTS))
+    # Cores need room.
+    check(boot(ENDING + CRASHES + REBOOTS, hv_args="dom0_mem=1G"))
 
 
 def test_a_guest_with_64_cpus():
