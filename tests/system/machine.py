@@ -76,7 +76,10 @@ def ask_monitor(path, command):
             monitor.sendall(line.encode())
             said = b""
             while not said.endswith(b"(qemu) "):
-                said += monitor.recv(65536)
+                more = monitor.recv(65536)
+                if not more:
+                    raise ConnectionError("QEMU has ended")
+                said += more
         lines = said.decode(errors="replace").replace("\r", "").splitlines()
         return "\n".join(line for line in lines if not re.match("[XYZ]MM|FPR|Opmask", line))
 
@@ -108,7 +111,10 @@ def run_once(arguments, smp, memory, cpu, timeout):
             try:
                 qemu.wait(timeout)
             except subprocess.TimeoutExpired:
-                state = look_at(qemu, monitor)
+                try:
+                    state = look_at(qemu, monitor)
+                except OSError as error:
+                    state = f"\n--- nothing is known of what it was doing: {error}\n"
             finally:
                 qemu.terminate()
         text = console.read_text(encoding="utf-8", errors="replace").replace("\r", "")
