@@ -52,7 +52,7 @@ wait_until 30 grep -q 'QEMU USB Keyboard' /proc/bus/input/devices || fail "no US
 
 def test_dom0_drives_the_devices():
     with tempfile.TemporaryDirectory() as tmp:
-        extra = ["-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
+        extra = ["-M", "sata=on", "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
                  "-netdev", "user,id=n1", "-device", "e1000,netdev=n1",
                  "-device", "qemu-xhci", "-device", "usb-kbd"]
         for name, device in (("v", "virtio-blk-pci"), ("a", "ide-hd")):
@@ -86,7 +86,7 @@ def boot_iso(firmware, dom0_mem, modules):
         (iso / "boot/grub/grub.cfg").write_text(GRUB_CFG % (dom0_mem, "\n    ".join(lines)))
         shutil.copy(OUT / "domus", iso / "boot/domus")
         subprocess.run(["grub-mkrescue", "-o", f"{tmp}/domus.iso", iso], check=True, capture_output=True)
-        return run_qemu([*FIRMWARE[firmware], "-cdrom", f"{tmp}/domus.iso", "-boot", "d"], 2, "2G", "max")
+        return run_qemu([*FIRMWARE[firmware], "-M", "sata=on", "-cdrom", f"{tmp}/domus.iso", "-boot", "d"], 2, "2G", "max")
 
 
 # Without ACPI dom0 would come up, but halt instead of powering off, and have no interrupts for many devices.
