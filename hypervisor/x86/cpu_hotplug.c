@@ -27,6 +27,9 @@ static DEFINE_SPINLOCK(hotplug_lock, RANK_CPU_HOTPLUG);
 /* Those that are to be off line. Under hotplug_lock; they themselves read it. */
 static cpumask_t to_park;
 
+/* Those of them that dom0 left to core_parking_set(). Under hotplug_lock, but for counting. */
+static cpumask_t idled;
+
 /* ---- On the CPU itself ---- */
 
 /* Work may come at any time: who sends it may have looked at cpu_online_map, or at a timer's CPU, before. */
@@ -104,21 +107,26 @@ static long bring_up(unsigned int cpu)
     smp_send_event_check(cpu);
     while (!cpu_online(cpu))
         cpu_relax();
+    cpumask_clear_cpu(cpu, &idled);
     cpupool_cpu_return(cpu);
     return 0;
 }
 
+enum change { BRING_UP, TAKE_DOWN, IDLE };
+
 /* dom0 is told of a change; it asks for more. */
-static long change(unsigned int cpu, bool online)
+static long change(unsigned int cpu, enum change what)
 {
     long rc;
 
     if (!spin_trylock(&hotplug_lock))
         return -ERESTART;
-    rc = online ? bring_up(cpu) : take_down(cpu);
+    rc = what == BRING_UP ? bring_up(cpu) : take_down(cpu);
+    if (rc == 0 && what == IDLE)
+        cpumask_set_cpu(cpu, &idled);
     spin_unlock(&hotplug_lock);
     if (rc == 0) {
-        printk(LOG_INFO "CPU %u is %s line\n", cpu, online ? "on" : "off");
+        printk(LOG_INFO "CPU %u is %s line\n", cpu, what == BRING_UP ? "on" : "off");
         send_global_virq(VIRQ_PCPU_STATE);
     }
     return rc;
@@ -126,12 +134,47 @@ static long change(unsigned int cpu, bool online)
 
 long cpu_down(unsigned int cpu)
 {
-    return cpu == 0 || !is_present(cpu) ? -EINVAL : change(cpu, false);
+    return cpu == 0 || !is_present(cpu) ? -EINVAL : change(cpu, TAKE_DOWN);
 }
 
 long cpu_up(unsigned int cpu)
 {
-    return is_present(cpu) ? change(cpu, true) : -EINVAL;
+    return is_present(cpu) ? change(cpu, BRING_UP) : -EINVAL;
+}
+
+unsigned int core_parking_get(void)
+{
+    return cpumask_weight(&idled);
+}
+
+/* The highest go first, so those idled stay together. */
+static unsigned int highest_online(void)
+{
+    unsigned int cpu, highest = 0;
+
+    for_each_cpu(cpu, &cpu_online_map)
+        highest = cpu;
+    return highest;
+}
+
+long core_parking_set(unsigned int idle)
+{
+    unsigned int now;
+
+    while ((now = core_parking_get()) != idle) {
+        enum change what = now < idle ? IDLE : BRING_UP;
+        unsigned int cpu = what == IDLE ? highest_online() : cpumask_first(&idled);
+        long rc;
+
+        if (cpu == 0 || cpu >= NR_CPUS)
+            break;      /* none is left to go, or to come */
+        rc = change(cpu, what);
+        if (rc && rc != -EEXIST)
+            return rc;
+        if (hypercall_preempt_check())
+            return -ERESTART;
+    }
+    return 0;
 }
 
 /* What is done is passed over when it is called again. */

@@ -175,12 +175,15 @@ static long platform_quirk(uint32_t quirk)
 
 static long core_parking(struct xenpf_core_parking *op)
 {
-    if (op->type == XEN_CORE_PARKING_SET)
-        return -EOPNOTSUPP;
-    if (op->type != XEN_CORE_PARKING_GET)
+    switch (op->type) {
+    case XEN_CORE_PARKING_SET:
+        return core_parking_set(op->idle_nums);
+    case XEN_CORE_PARKING_GET:
+        op->idle_nums = core_parking_get();
+        return 0;
+    default:
         return -EINVAL;
-    op->idle_nums = 0;
-    return 0;
+    }
 }
 
 /* One request; answers go into op. */

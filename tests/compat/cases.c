@@ -250,6 +250,7 @@ const struct platform_case platform_cases[] = {
     PLATFORM(cpu_hotadd, "one that is there", .cpu_add = { .apic_id = 0, .acpi_id = 0 }),
     PLATFORM(mem_hotadd, "backwards", .mem_add = { .spfn = 5, .epfn = 4 }),
     PLATFORM(core_parking, "state", .core_parking = { .type = XEN_CORE_PARKING_GET }),
+    PLATFORM(core_parking, "none idle", .core_parking = { .type = XEN_CORE_PARKING_SET }),
     PLATFORM(core_parking, "no such request", .core_parking = { .type = 77 }),
     PLATFORM(resource_op, "read the counter", .resource_op = { .nr_entries = 1, .cpu = 1, .entries.p = read_tsc }),
     PLATFORM(resource_op, "read EFER", .resource_op = { .nr_entries = 1, .entries.p = read_efer }),

@@ -371,6 +371,47 @@ static void alone(void)
     check(goes_on(&ticks));
 }
 
+static void check_idle(uint32_t idle, unsigned int online)
+{
+    op.u.core_parking = (struct xenpf_core_parking){ .type = XEN_CORE_PARKING_GET, .idle_nums = 77 };
+    check_eq(platform_op(&op, XENPF_core_parking), 0);
+    check_eq(op.u.core_parking.idle_nums, idle);
+    memset(&sys, 0, sizeof(sys));
+    check_eq(sysctl(&sys, XEN_SYSCTL_physinfo), 0);
+    check_eq(sys.u.physinfo.nr_cpus, online);
+}
+
+static long park(uint32_t idle)
+{
+    op.u.core_parking = (struct xenpf_core_parking){ .type = XEN_CORE_PARKING_SET, .idle_nums = idle };
+    return platform_op(&op, XENPF_core_parking);
+}
+
+/* dom0 says how many CPUs are to be idle, not which. */
+static void parking(void)
+{
+    static const uint32_t idle[] = { 0, 1, 3, 2, 0, NR_CPUS, 1, ~0u, 0 };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(idle); i++) {
+        uint32_t off_line = idle[i] < NR_CPUS ? idle[i] : NR_CPUS - 1;
+
+        check_eq(park(idle[i]), 0);
+        check_idle(off_line, NR_CPUS - off_line);
+        check(goes_on(&work));
+        check(goes_on(&ticks));
+    }
+    /* One that is off line by another request does not count, nor does one that was brought back (on Xen this one does). */
+    check_eq(off(1), 0);
+    check_idle(0, NR_CPUS - 1);
+    check_eq(park(1), 0);
+    check_idle(1, NR_CPUS - 2);
+    for (unsigned int cpu = 1; cpu < NR_CPUS; cpu++)
+        on(cpu);
+    check_idle(domus_or_xen(0, 1), NR_CPUS);
+    check_eq(park(0), domus_or_xen(0, -XEN_EEXIST));
+}
+
 TESTS({ "refusals", refusals }, { "what is told", what_is_told }, { "pools", pools }, { "pin override", pin_override },
       { "threads", threads }, { "second vCPU", start_second }, { "pinned vCPUs", pinned_vcpus },
-      { "all but one", all_but_one }, { "under load", under_load }, { "alone", alone });
+      { "all but one", all_but_one }, { "under load", under_load }, { "alone", alone },
+      { "parking", parking });

@@ -43,6 +43,13 @@ bool smp_stop_nmi(void);
 long cpu_down(unsigned int cpu);
 long cpu_up(unsigned int cpu);
 long smt_switch(bool on);
+
+/*
+ * Has so many CPUs off line, or all but CPU 0, by taking down or bringing back; those that are off line for another reason do
+ * not count. core_parking_get(): how many there are. Errors: as cpu_down(). XENPF_core_parking in <xen/platform.h>.
+ */
+long core_parking_set(unsigned int idle);
+unsigned int core_parking_get(void);
 void cpu_hotplug_init(void);
 
 /* The stack block of a CPU. */
