@@ -158,7 +158,7 @@ static void frames_not_ours(void)
 
 static void bad_flags(void)
 {
-    unsigned long va = (unsigned long)alloc_page(), mfn, above;
+    unsigned long va = (unsigned long)alloc_page(), mfn, above = 0;
     uint64_t pte = entry(mfn_of((void *)va), PTE_DATA);
     uint64_t *l1 = table_with(0);
 

@@ -21,10 +21,11 @@ TIMEOUT = int(os.environ.get("TIMEOUT", "600"))
 
 
 class Result:
-    """Console of a machine that has stopped."""
+    """Console of a machine; whether it has stopped by itself."""
 
-    def __init__(self, console):
+    def __init__(self, console, stopped):
         self.console = console
+        self.stopped = stopped
         status = re.search(r"^DOM0-EXIT (\d+)", console, re.MULTILINE)
         self.status = int(status[1]) if status else None
 
@@ -105,7 +106,7 @@ BARE = ["-M", "q35,sata=off", "-nodefaults"]
 
 
 def run_once(arguments, smp, memory, cpu, timeout):
-    """One run of a machine: (its console, QEMU's exit status)."""
+    """One run of a machine: (its console, whether it stopped by itself, QEMU's exit status)."""
     with tempfile.TemporaryDirectory() as tmp:
         console = pathlib.Path(tmp, "console")
         monitor = f"{tmp}/monitor"
@@ -124,7 +125,7 @@ def run_once(arguments, smp, memory, cpu, timeout):
             finally:
                 qemu.terminate()
         text = console.read_text(encoding="utf-8", errors="replace").replace("\r", "")
-        return text + state, qemu.returncode
+        return text + state, not state, qemu.returncode
 
 
 # Debian 12's QEMU (7.2) ends by a segmentation fault now and then, once in hundreds of machines, where one CPU changes where
@@ -136,11 +137,11 @@ QEMU_CRASHED = (-signal.SIGSEGV, 128 + signal.SIGSEGV)
 def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
     """Runs a machine to its end, or for these seconds: then its console ends with what it was doing. It is started once
     more if QEMU itself crashes."""
-    console, status = run_once(arguments, smp, memory, cpu, timeout)
+    console, stopped, status = run_once(arguments, smp, memory, cpu, timeout)
     if status in QEMU_CRASHED:
         print(f"QEMU has crashed (status {status}), and is started again; the console was:\n{console}")
-        console, status = run_once(arguments, smp, memory, cpu, timeout)
-    return Result(console)
+        console, stopped, _ = run_once(arguments, smp, memory, cpu, timeout)
+    return Result(console, stopped)
 
 
 def boot(script, smp=2, memory="2G", cpu="max", hv_args="dom0_mem=768M", extra=(), hypervisor=None, archives=(),
@@ -164,6 +165,7 @@ TROUBLE = r"Call Trace:|WARNING: CPU|BUG: |Kernel panic|\(domus\) .*(panic|Panic
 
 
 def check(result):
-    """The script succeeded and nobody complained; shows the console if not."""
+    """The script succeeded, the machine stopped and nobody complained; shows the console if not."""
     assert result.status == 0, f"dom0's script ended with {result.status}; the machine's console:\n{result.console}"
+    assert result.stopped, f"the machine did not stop; its console:\n{result.console}"
     assert not result.has(TROUBLE), f"a kernel or the hypervisor complained:\n{result.console}"
