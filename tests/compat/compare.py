@@ -4,6 +4,8 @@
 
     compare.py XEN DOMUS DOCUMENT      two folders of compat.py's transcripts; the tables go between DOCUMENT's two marks
     compare.py --diff XEN DOMUS        only prints what differs
+    compare.py --keep XEN              writes what CI compares Domus with: xen-hypercalls and xen-commands beside this file,
+                                       the answers to the first, and the exit statuses of the second
 
 What the file `expected` beside this one explains does not count as a difference. Exit status: 0 if there is no other.
 """
@@ -82,15 +84,17 @@ class Verdict:
         return words, "; ".join(self.differs[:6] + self.reasons)
 
 
+def compare_status(expected, command, xen, domus):
+    """(differences, reasons) of one command's exit statuses."""
+    if xen == domus:
+        return [], []
+    reason = explain(expected, command, f"status {xen} {domus}")
+    return ([], [reason]) if reason else ([f"status {domus}, on Xen {xen}"], [])
+
+
 def compare_run(expected, command, xen, domus):
-    """(differences, reasons) of one command's lines."""
-    differences, reasons = [], []
-    if xen[1] != domus[1]:
-        reason = explain(expected, command, f"status {xen[1]} {domus[1]}")
-        if reason:
-            reasons.append(reason)
-        else:
-            differences.append(f"status {domus[1]}, on Xen {xen[1]}")
+    """(differences, reasons) of one command's exit statuses and lines."""
+    differences, reasons = compare_status(expected, command, xen[1], domus[1])
     # The same lines in another order are no difference: threads and daemons are not in step.
     lines = [sorted(map(normal, side[0])) for side in (xen, domus)]
     for line in difflib.unified_diff(*lines, lineterm="", n=0):
@@ -173,7 +177,19 @@ def tables(commands, hypercalls, help_text):
     yield from table("Other hypercalls", others)
 
 
+def keep(xen):
+    """What CI needs of a folder of Xen's transcripts, in the files beside this one."""
+    for transcript, name, what in (
+            ("commands-hypercalls.txt", "xen-hypercalls", lambda _, lines, __: [line for line in lines if line.count(" | ") == 3]),
+            ("commands.txt", "xen-commands", lambda command, _, status: [f"{status} {command}"])):
+        if (xen / transcript).exists():
+            lines = [line for run in parse(xen / transcript) for line in what(*run)]
+            EXPECTED.with_name(name).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
 def main():
+    if sys.argv[1:2] == ["--keep"] and len(sys.argv) == 3:
+        return keep(pathlib.Path(sys.argv[2]))
     only_diff = sys.argv[1:2] == ["--diff"]
     if len(sys.argv) != 4:
         sys.exit(__doc__)
