@@ -5,13 +5,15 @@
     compat.py OUT xen|domus|FILE COMMANDS TRANSCRIPT
 
 OUT is where the build and the images of build-images are; COMMANDS is the name of a file of commands. The machine's
-console goes to TRANSCRIPT.console. Exit status: 0 if all commands were run.
+console goes to TRANSCRIPT.console in the end. Exit status: 0 if all commands were run. tests/system is in PYTHONPATH.
 """
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
+
+from machine import run_qemu
 
 HERE = pathlib.Path(__file__).parent
 # In seconds; a run takes a quarter of an hour where nothing else runs.
@@ -56,19 +58,11 @@ def main():
     out, name, commands, transcript = pathlib.Path(sys.argv[1]).absolute(), *sys.argv[2:]
     hypervisor = {"xen": out / "compat/xen", "domus": out / "domus"}.get(name, name)
     cpu = CPU_WITHOUT_XSAVE if commands == "commands-libvirt" else CPU
-    done = False
-    with tempfile.TemporaryDirectory() as folder, open(f"{transcript}.console", "w", encoding="utf-8") as console:
+    with tempfile.TemporaryDirectory() as folder:
         initrd = initramfs(out, folder, HERE / commands, [out / "compat/hypercalls"])
-        command = ["timeout", str(TIMEOUT), "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", cpu, "-smp", "2",
-                   "-m", MEMORY, "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio",
-                   *boots(hypervisor, out, initrd, transcript)]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              text=True, errors="replace") as qemu:
-            for line in qemu.stdout:
-                console.write(line)
-                console.flush()
-                done |= "COMPAT-EXIT 0" in line
-    if not done:
+        console = run_qemu(boots(hypervisor, out, initrd, transcript), 2, MEMORY, cpu, TIMEOUT).console
+    pathlib.Path(f"{transcript}.console").write_text(console, encoding="utf-8")
+    if "COMPAT-EXIT 0" not in console:
         sys.exit(f"compat: the machine with {name} did not run all commands; see {transcript}.console")
 
 
