@@ -32,7 +32,8 @@ def test_stock_tools_end_as_on_xen(tmp_path):
     """Xen's own tools in a Debian dom0: the exit status of each command. What they print is compared by `make test-compat`."""
     subprocess.run(["make", "-s", "-C", COMPAT, f"O={OUT}", "images"], check=True)
     transcript = tmp_path / "said"
-    result = run_qemu(boots(OUT / "domus", OUT, initramfs(OUT, tmp_path, COMPAT / "commands"), transcript), 2, MEMORY, CPU)
+    result = run_qemu(boots(OUT / "domus", OUT, initramfs(OUT, tmp_path, COMPAT / "commands"), transcript), 2, MEMORY, CPU,
+                      timeout=1800)
     said = transcript.read_text(encoding="utf-8", errors="replace")
     assert "COMPAT-EXIT 0" in result.console and result.stopped, f"{result.console}\n{said}"
     kept = [line.split(" ", 1) for line in (COMPAT / "xen-commands").read_text(encoding="utf-8").splitlines()]
