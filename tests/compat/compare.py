@@ -179,12 +179,14 @@ def tables(commands, hypercalls, help_text):
 
 def keep(xen):
     """What CI needs of a folder of Xen's transcripts, in the files beside this one."""
-    for transcript, name, what in (
-            ("commands-hypercalls.txt", "xen-hypercalls", lambda _, lines, __: [line for line in lines if line.count(" | ") == 3]),
-            ("commands.txt", "xen-commands", lambda command, _, status: [f"{status} {command}"])):
-        if (xen / transcript).exists():
-            lines = [line for run in parse(xen / transcript) for line in what(*run)]
-            EXPECTED.with_name(name).write_text("\n".join([*lines, ""]), encoding="utf-8")
+    def write(name, lines):
+        EXPECTED.with_name(name).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+    calls, commands = xen / "commands-hypercalls.txt", xen / "commands.txt"
+    if calls.exists():
+        write("xen-hypercalls", [line for _, lines, _ in parse(calls) for line in lines if line.count(" | ") == 3])
+    if commands.exists():
+        write("xen-commands", [f"{status} {command}" for command, _, status in parse(commands)])
 
 
 def main():
