@@ -136,13 +136,13 @@ static void free_domain(struct domain *d)
     watchdog_domain_destroy(d);
     if (d->grant_table)
         grant_table_destroy(d);
+    sched_destroy_domain(d);            /* first: its timer goes through the vCPUs */
     for (unsigned int i = 0; d->vcpu && i < d->max_vcpus; i++)
         if (d->vcpu[i])
             free_vcpu(d->vcpu[i]);
     if (d->evtchn.bucket)
         evtchn_destroy_final(d);
     arch_domain_destroy(d);
-    sched_destroy_domain(d);
     vnuma_destroy(d->vnuma);
     rangeset_destroy(d->iomem_caps);
     rangeset_destroy(d->irq_caps);
@@ -361,9 +361,20 @@ void __init domain_init_special(void)
 
 /* ---- Death ---- */
 
+/* Every channel is closed: nobody raises events for the vCPUs any more, and so writes to their records. */
+static int let_go_of_records(struct domain *d)
+{
+    struct vcpu *v;
+
+    for_each_vcpu(d, v)
+        unmap_vcpu_info(v);
+    return 0;
+}
+
 /* Steps of domain_kill(), each of which may be preempted; d->relinquish_stage counts those done. */
 static int (*const kill_steps[])(struct domain *d) = {
     evtchn_destroy,
+    let_go_of_records,
     grant_table_release_mappings,
     arch_domain_relinquish,
 };
@@ -371,7 +382,6 @@ static int (*const kill_steps[])(struct domain *d) = {
 static void begin_dying(struct domain *d)
 {
     unsigned long flags;
-    struct vcpu *v;
 
     domain_pause(d);
     spin_lock_irqsave(&d->shutdown_lock, flags);
@@ -382,8 +392,6 @@ static void begin_dying(struct domain *d)
     spin_barrier(&d->evtchn.lock);
     (void)domain_claim_pages(d, 0);
     watchdog_domain_destroy(d);
-    for_each_vcpu(d, v)
-        unmap_vcpu_info(v);
     if (d->target)
         put_domain(d->target);
     d->target = NULL;

@@ -243,10 +243,15 @@ bool vcpu_events_pending(const struct vcpu *v)
 void evtchn_raise(struct domain *d, struct evtchn *chn)
 {
     struct vcpu *v = d->vcpu ? d->vcpu[READ_ONCE(chn->notify_vcpu_id)] : NULL;
+    const struct evtchn_ops *ops = smp_load_acquire(&d->evtchn.ops), *now;
 
     if (!v)
         return;
-    d->evtchn.ops->set_pending(v, chn);
+    ops->set_pending(v, chn);
+    /* A domain that goes over to the FIFO ABI may have looked for pending events already. */
+    now = smp_load_acquire(&d->evtchn.ops);
+    if (unlikely(now != ops))
+        now->set_pending(v, chn);
     sched_poll_notify(d, chn->port);
 }
 
@@ -449,10 +454,15 @@ void evtchn_vcpu_destroy(struct vcpu *v)
     XFREE(v->evtchn_fifo);
 }
 
-/* Close ports from teardown_next on. The first port is 1, so 0 means that none of this is under way. */
+/*
+ * Close ports from teardown_next on, then return to the 2-level ABI. The first port is 1, so 0 means that none of this is
+ * under way. -ERESTART: preempted, or, to begin anew, a port that was passed by is in use: another vCPU has bound it
+ * meanwhile, or is just closing it.
+ */
 static int close_all(struct domain *d)
 {
     struct evtchn_domain *e = &d->evtchn;
+    int rc = 0;
 
     if (!e->teardown_next)
         e->teardown_next = 1;
@@ -461,28 +471,28 @@ static int close_all(struct domain *d)
         if (e->teardown_next % PREEMPT_EVERY == 0 && hypercall_preempt_check())
             return -ERESTART;
     }
-    return 0;
+
+    spin_lock(&e->lock);
+    if (e->active) {
+        e->teardown_next = 1;
+        rc = -ERESTART;
+    } else {
+        e->teardown_next = 0;
+        evtchn_fifo_destroy(d);
+    }
+    spin_unlock(&e->lock);
+    return rc;
 }
 
 int evtchn_destroy(struct domain *d)
 {
-    int rc;
-
     if (!d->evtchn.bucket)
         return 0;
 
     /* Whoever was allocating a port when the domain began to die has finished after this. */
     spin_barrier(&d->evtchn.lock);
     drop_global_virqs(d);
-
-    rc = close_all(d);
-    if (rc)
-        return rc;
-
-    spin_lock(&d->evtchn.lock);
-    evtchn_fifo_destroy(d);
-    spin_unlock(&d->evtchn.lock);
-    return 0;
+    return close_all(d);
 }
 
 void evtchn_destroy_final(struct domain *d)
@@ -511,21 +521,5 @@ int evtchn_reset(struct domain *d, bool resuming)
     if (!rc && !resuming)
         e->teardown_next = 1;
     spin_unlock(&e->lock);
-    if (rc)
-        return rc;
-
-    rc = close_all(d);
-    if (rc)
-        return rc;
-
-    spin_lock(&e->lock);
-    if (e->active) {            /* a port was bound behind our back: once more from the start */
-        e->teardown_next = 1;
-        rc = -ERESTART;
-    } else {
-        e->teardown_next = 0;
-        evtchn_fifo_destroy(d);
-    }
-    spin_unlock(&e->lock);
-    return rc;
+    return rc ? rc : close_all(d);
 }

@@ -152,7 +152,10 @@ static void set_pending(struct vcpu *v, struct evtchn *chn)
 
     if (!word) {
         WRITE_ONCE(chn->raised_early, true);
-        return;
+        smp_mb();
+        word = event_word(v->domain, chn->port);
+        if (!word)
+            return;     /* whoever makes it finds the flag */
     }
     if (!((fetch_or(word, PENDING) | PENDING) & (MASKED | LINKED)))
         enqueue(v, chn, word);
@@ -236,7 +239,10 @@ static int make_vcpu_queues(struct vcpu *v)
     return 0;
 }
 
-/* Events pending in the 2-level bitmap are raised when their word comes; d->evtchn.lock is held. */
+/*
+ * Events pending in the 2-level bitmap are raised when their word comes; d->evtchn.lock is held. The ABI has changed: who
+ * sets a bit later sees that (evtchn_raise).
+ */
 static void carry_over_pending(struct domain *d)
 {
     for (unsigned int port = 1; port < min(d->evtchn.valid_ports,
@@ -246,8 +252,8 @@ static void carry_over_pending(struct domain *d)
 
         spin_lock_irqsave(&chn->lock, flags);
         chn->last_queue = 0;
-        chn->raised_early = chn->state != ECS_FREE &&
-                            test_bit(port, d->shared_info->evtchn_pending);
+        if (chn->state != ECS_FREE && test_bit(port, d->shared_info->evtchn_pending))
+            WRITE_ONCE(chn->raised_early, true);
         spin_unlock_irqrestore(&chn->lock, flags);
     }
 }
@@ -265,9 +271,10 @@ static int switch_to_fifo(struct domain *d)
     if (!fifo)
         return -ENOMEM;
 
-    carry_over_pending(d);
     d->evtchn.fifo = fifo;
     smp_store_release(&d->evtchn.ops, &evtchn_fifo_ops);
+    smp_mb();
+    carry_over_pending(d);
     return 0;
 }
 
@@ -343,6 +350,7 @@ int evtchn_fifo_expand_array(struct domain *d, const struct evtchn_expand_array 
 
         fifo->array[first / WORDS_PER_PAGE] = page_to_virt(pg);
         smp_store_release(&fifo->nr_words, first + (unsigned int)WORDS_PER_PAGE);
+        smp_mb();
         raise_early_events(d, first);
     }
     spin_unlock(&d->evtchn.lock);

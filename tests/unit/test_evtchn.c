@@ -345,6 +345,33 @@ static void reset(void **state)
     assert_int_equal(OP(EVTCHNOP_reset, arg), 0);
 }
 
+/* A domain is killed while it resets its channels, and after another of its vCPUs has bound one that was closed already. */
+static void death_amid_reset(void **state)
+{
+    struct evtchn_bind_pirq pirq = { .pirq = 9 };
+    unsigned int pa, pb;
+
+    (void)state;
+    host_run(b->vcpu[0]);
+    for (int i = 0; i < 200; i++) {
+        struct evtchn_bind_ipi bind = { .vcpu = 0 };
+
+        assert_int_equal(OP(EVTCHNOP_bind_ipi, bind), 0);
+    }
+    host_preempt_every = 1;
+    assert_int_equal(evtchn_reset(b, false), -ERESTART);
+    connect(&pa, &pb);
+    assert_int_equal(OP(EVTCHNOP_bind_pirq, pirq), 0);
+
+    b->is_dying = DOMDYING_DYING;
+    while (evtchn_destroy(b) == -ERESTART)
+        continue;
+    assert_int_equal(b->evtchn.active, 0);
+    assert_int_equal(host_pirqs_bound, 0);
+    host_run(a->vcpu[0]);
+    assert_int_equal(status_of(DOMID_SELF, pa).status, EVTCHNSTAT_unbound);
+}
+
 static void bad_pointers(void **state)
 {
     struct evtchn_op compat = { .cmd = EVTCHNOP_alloc_unbound };
@@ -446,6 +473,7 @@ int main(void)
         TEST(pirqs),
         TEST(all_ports),
         TEST(reset),
+        TEST(death_amid_reset),
         TEST(bad_pointers),
         TEST(status_of_others),
         TEST(random_walk),

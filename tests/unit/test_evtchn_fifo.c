@@ -3,6 +3,8 @@
  * order; one that scribbles over its words harms nobody. */
 #include "unit.h"
 
+#include <pthread.h>
+
 #include <asm/current.h>
 #include <domus/heap.h>
 
@@ -303,6 +305,76 @@ static void reset_to_2l(void **state)
     assert_int_equal(expand(pages[2]), 0);
 }
 
+/* ---- Events while the ABI is set up ---- */
+
+#define ROUNDS 3000
+
+static unsigned int begun, sent, sender_port;
+
+static void *send_each_round(void *arg)
+{
+    uint64_t seed = 5;
+
+    (void)arg;
+    host_cpu = 1;
+    host_run(b->vcpu[0]);
+    for (unsigned int round = 1; round <= ROUNDS; round++) {
+        while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) != round)
+            cpu_relax();
+        for (unsigned int n = random_below(&seed, 8192); n--; )
+            barrier();
+        (void)evtchn_send(b, sender_port);
+        __atomic_store_n(&sent, round, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+/* A port of a's that b sends to; a is at the 2-level ABI, and nothing is pending. */
+static unsigned int connect_anew(void)
+{
+    struct evtchn_reset reset = { .dom = DOMID_SELF };
+    struct evtchn_alloc_unbound alloc = { .dom = DOMID_SELF, .remote_dom = 1 };
+    struct evtchn_bind_interdomain bind = { .remote_dom = 0 };
+
+    assert_int_equal(OP(EVTCHNOP_reset, reset), 0);
+    assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), 0);
+    bind.remote_port = alloc.port;
+    host_run(b->vcpu[0]);
+    reset.dom = DOMID_SELF;
+    assert_int_equal(OP(EVTCHNOP_reset, reset), 0);
+    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), 0);
+    sender_port = bind.local_port;
+    host_run(a->vcpu[0]);
+    memset(a->shared_info->evtchn_pending, 0, sizeof(a->shared_info->evtchn_pending));
+    return alloc.port;
+}
+
+/* One event is sent each time while the guest goes over to the FIFO ABI: it must be there at the end. */
+static void event_meets_setting_up(void **state)
+{
+    struct page_info *pg = add_page(a);
+    pthread_t sender;
+    unsigned int lost = 0;
+
+    (void)state;
+    add_page(a);
+    words[0] = page_to_virt(pg);
+    assert_int_equal(pthread_create(&sender, NULL, send_each_round, NULL), 0);
+    for (unsigned int round = 1; round <= ROUNDS; round++) {
+        unsigned int port = connect_anew();
+
+        memset(words[0], 0, PAGE_SIZE);
+        __atomic_store_n(&begun, round, __ATOMIC_RELEASE);
+        assert_int_equal(init_control(pages[1], 0, 0), 0);
+        assert_int_equal(expand(pg), 0);
+        while (__atomic_load_n(&sent, __ATOMIC_ACQUIRE) != round)
+            cpu_relax();
+        lost += !(*word_of(port) & WORD_PENDING);
+    }
+    pthread_join(sender, NULL);
+    assert_int_equal(lost, 0);
+}
+
 /* Words and control blocks filled at random between operations at random. */
 static void hostile(void **state)
 {
@@ -348,6 +420,7 @@ int main(void)
         TEST(early_events, make_domains),
         TEST(busy_ports_are_not_reused, make_fifo),
         TEST(reset_to_2l, make_fifo),
+        TEST(event_meets_setting_up, make_domains),
         TEST(hostile, make_fifo),
     };
 
