@@ -56,14 +56,14 @@ static bool claims_allow(const struct domain *d, unsigned long nr)
 
 /* ---- Lists and counts ---- */
 
-/* nr pages become d's; page_alloc_lock is held. type_info stays: of pages that come back it tells
- * what stale TLB entries there may be. */
+/* nr pages become d's; page_alloc_lock is held. type_info and PGC_foreign_stale stay: of pages that
+ * come back they tell what stale TLB entries there may be. */
 static void own_pages(struct domain *d, struct page_info *pg, unsigned int nr)
 {
     for (unsigned int i = 0; i < nr; i++) {
         pg[i].owner = d;
         smp_wmb();      /* whoever sees a reference sees the owner */
-        pg[i].count_info = PGC_allocated | 1;
+        pg[i].count_info = PGC_allocated | 1 | (pg[i].count_info & PGC_foreign_stale);
         list_add_tail(&pg[i].list, &d->page_list);
     }
 }
@@ -92,16 +92,28 @@ int assign_pages(struct page_info *pg, unsigned int nr, struct domain *d)
     return 0;
 }
 
-struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memflags)
+void number_pages(struct page_info *pg, unsigned int nr, unsigned long gpfn)
+{
+    unsigned long mfn = mfn_x(page_to_mfn(pg));
+
+    for (unsigned int i = 0; i < nr; i++)
+        set_gpfn_from_mfn(_mfn(mfn + i), gpfn == INVALID_M2P_ENTRY ? gpfn : gpfn + i);
+}
+
+struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memflags, unsigned long gpfn)
 {
     struct page_info *pg;
 
     if (order > MAX_ORDER || !claims_allow(d, 1UL << order))
         return NULL;
     pg = alloc_pages(order, memflags);
-    if (pg && assign_pages(pg, 1u << order, d)) {
+    if (!pg)
+        return NULL;
+    number_pages(pg, 1u << order, gpfn);
+    if (assign_pages(pg, 1u << order, d)) {
+        number_pages(pg, 1u << order, INVALID_M2P_ENTRY);
         free_pages(pg, order);
-        pg = NULL;
+        return NULL;
     }
     return pg;
 }
@@ -151,8 +163,9 @@ void drop_allocated_ref(struct page_info *pg)
 void free_shared_page(struct page_info *pg)
 {
     drop_allocated_ref(pg);
+    /* Waits for who has just locked it, to see whether it is a page table: then nobody writes its page_info any more. */
+    put_page_type(pg);
     pg->count_info = 0;
-    pg->type_info = 0;
     pg->owner = NULL;
     free_guest_pages(pg, 0);
 }
@@ -163,9 +176,9 @@ void free_shared_page(struct page_info *pg)
  */
 static bool leave_owner(struct page_info *pg, unsigned long refs)
 {
-    unsigned long alone = PGC_allocated | refs | (READ_ONCE(pg->count_info) & PGC_foreign_stale);
+    unsigned long stale = READ_ONCE(pg->count_info) & PGC_foreign_stale, alone = PGC_allocated | refs | stale;
 
-    return cmpxchg(&pg->count_info, alone, 0) == alone;
+    return cmpxchg(&pg->count_info, alone, stale) == alone;
 }
 
 /* ---- Many at once ---- */

@@ -17,8 +17,10 @@
 #define NR_ZONES        41          /* frame numbers of up to 40 bits: 52-bit addresses */
 #define MAX_RANGES      512
 
-#define CHUNK_DIRTY     (1UL << 0)  /* in count_info of a free chunk: not all zeroes */
-#define CHUNK_STALE     (1UL << 1)  /* a guest's TLB entries from before tlbflush_timestamp may lead here */
+/* In count_info of a free chunk, beside the count of references, which is zero: guests name frames as they like, and
+ * get_page() would count up, and down again later, what is no count. */
+#define CHUNK_DIRTY     (1UL << 59) /* not all zeroes */
+#define CHUNK_STALE     (1UL << 58) /* a guest's TLB entries from before tlbflush_timestamp may lead here */
 
 #define SCRUB_ORDER     7           /* pages zeroed in one go by the idle loop: 512 KiB */
 

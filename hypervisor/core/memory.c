@@ -90,7 +90,7 @@ static int tell_extent(struct reservation *r, struct page_info *pg)
 
 static int increase_one(struct reservation *r)
 {
-    struct page_info *pg = alloc_domain_pages(r->d, r->order, r->memflags);
+    struct page_info *pg = alloc_domain_pages(r->d, r->order, r->memflags, INVALID_M2P_ENTRY);
 
     return pg ? tell_extent(r, pg) : -ENOMEM;
 }
@@ -102,14 +102,12 @@ static int populate_one(struct reservation *r)
 
     if (copy_from_guest_offset(&gpfn, r->list, r->done, 1))
         return -EFAULT;
-    pg = alloc_domain_pages(r->d, r->order, r->memflags);
+    pg = alloc_domain_pages(r->d, r->order, r->memflags, gpfn);
     if (!pg)
         return -ENOMEM;
     mfn = mfn_x(page_to_mfn(pg));
-    for (unsigned long i = 0; i < 1UL << r->order; i++) {
-        set_gpfn_from_mfn(_mfn(mfn + i), gpfn + i);
+    for (unsigned long i = 0; i < 1UL << r->order; i++)
         mark_dirty(r->d, _mfn(mfn + i));
-    }
     return tell_extent(r, pg);
 }
 

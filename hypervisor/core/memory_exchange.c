@@ -115,16 +115,18 @@ static int commit_chunk(struct exchange *x, unsigned long chunk)
         xen_pfn_t gpfn, mfn = mfn_x(page_to_mfn(pg));
 
         list_del(&pg->list);
+        if (copy_from_guest_offset(&gpfn, x->u.out.extent_start.p, i, 1)) {
+            gpfn = INVALID_M2P_ENTRY;
+            rc = -EFAULT;
+        }
+        number_pages(pg, 1u << order, gpfn);
         if (!give_pages(x->d, pg, 1u << order)) {
+            number_pages(pg, 1u << order, INVALID_M2P_ENTRY);
             free_pages(pg, order);
             rc = -EINVAL;
-        } else if (copy_from_guest_offset(&gpfn, x->u.out.extent_start.p, i, 1))
-            rc = -EFAULT;
-        else {
-            for (unsigned long k = 0; k < 1UL << order; k++) {
-                set_gpfn_from_mfn(_mfn(mfn + k), gpfn + k);
+        } else {
+            for (unsigned long k = 0; k < 1UL << order; k++)
                 mark_dirty(x->d, _mfn(mfn + k));
-            }
             if (copy_to_guest_offset(x->u.out.extent_start.p, i, &mfn, 1))
                 rc = -EFAULT;
         }

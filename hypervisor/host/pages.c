@@ -13,7 +13,7 @@ bool get_page(struct page_info *pg, const struct domain *d)
     unsigned long old = READ_ONCE(pg->count_info);
 
     do {
-        if ((old & PGC_free) || !(old & PGC_count_mask) || pg->owner != d)
+        if (!(old & PGC_count_mask) || pg->owner != d)
             return false;
     } while (!__atomic_compare_exchange_n(&pg->count_info, &old, old + 1, false, __ATOMIC_SEQ_CST,
                                           __ATOMIC_SEQ_CST));

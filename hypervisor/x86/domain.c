@@ -94,7 +94,7 @@ void arch_domain_destroy(struct domain *d)
     rangeset_destroy(d->arch.ioport_caps);
     xfree(d->arch.e820);
     if (d->shared_info != NULL)
-        free_pages(virt_to_page(d->shared_info), 0);
+        free_shared_page(virt_to_page(d->shared_info));
     d->shared_info = NULL;
 }
 
@@ -240,9 +240,10 @@ static mfn_t kernel_table(const struct vcpu_guest_context *c)
     return _mfn(xen_cr3_to_pfn(c->ctrlreg[3]));
 }
 
+/* Frame 0: none. */
 static mfn_t user_table(const struct vcpu_guest_context *c)
 {
-    return _mfn(c->ctrlreg[1] ? xen_cr3_to_pfn(c->ctrlreg[1]) : 0);
+    return _mfn(xen_cr3_to_pfn(c->ctrlreg[1]));
 }
 
 /* Page tables and descriptor tables of a vCPU that has none. What an error leaves is taken back. */
@@ -276,7 +277,7 @@ static bool same_tables(const struct vcpu *v, const struct vcpu_guest_context *c
 
 int arch_set_info_guest(struct vcpu *v, const struct vcpu_guest_context *c)
 {
-    if (!context_addresses_ok(c) || (c->flags & VGCF_in_kernel ? false : c->ctrlreg[1] == 0))
+    if (!context_addresses_ok(c) || (!(c->flags & VGCF_in_kernel) && mfn_x(user_table(c)) == 0))
         return -EINVAL;
     if (!v->is_initialised) {
         int rc = set_tables(v, c);

@@ -59,6 +59,109 @@ static void frames_of_others_are_not_given_back(void)
     check_eq(pages_now(), before);
 }
 
+#define RACES 200
+#define LARGE_ORDER 9
+#define LARGE_FRAMES (1UL << LARGE_ORDER)
+#define MAX_LARGE 1024
+#define FREE_LARGE 4            /* the hypervisor may take a page of one for itself */
+
+/* The frame that the second vCPU is to give back as soon as it is the domain's; 0: none. It answers with its own copy. */
+static volatile unsigned long target, seen_target, given_back;
+static volatile bool racer_ends, racer_is_done;
+static char racer_stack[PAGE_SIZE];
+
+/* Memory that was freed is cleared by idle CPUs, and what is half cleared is not one extent. */
+static void sleep_a_little(void)
+{
+    struct sched_poll p = { .timeout = system_time() + 1000000 };
+
+    HCALL(sched_op, SCHEDOP_poll, &p, 0, 0, 0);
+}
+
+static void racer_main(void)
+{
+    while (!racer_ends) {
+        xen_pfn_t frame = target;
+        struct xen_memory_reservation r = reservation(&frame, 1, 0);
+
+        if (frame && frame != given_back && memory_op(XENMEM_decrease_reservation, &r) == 1)
+            given_back = frame;
+        seen_target = frame;
+        if (frame)
+            HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+        else
+            sleep_a_little();
+    }
+    racer_is_done = true;
+    HCALL(vcpu_op, VCPUOP_down, 1, 0, 0, 0);
+    for (;;)
+        continue;
+}
+
+static void aim_at(unsigned long frame)
+{
+    target = frame;
+    while (seen_target != frame)
+        HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+}
+
+/*
+ * Populates a large extent, most likely the one at *base, as the machine has few, and gives it back; *base is where it was.
+ * False: a frame that was gone has a number.
+ */
+static bool race_for_number(xen_pfn_t *base)
+{
+    const unsigned long *m2p = (const unsigned long *)HV_START;
+    xen_pfn_t extent = 0x80000;
+    struct xen_memory_reservation large = reservation(&extent, 1, LARGE_ORDER);
+    bool right;
+
+    given_back = 0;
+    aim_at(*base + LARGE_FRAMES - 1);
+    while (memory_op(XENMEM_populate_physmap, &large) != 1) {
+        aim_at(0);
+        sleep_a_little();
+        aim_at(*base + LARGE_FRAMES - 1);
+    }
+    *base = extent;
+    aim_at(0);
+    right = !given_back || m2p[given_back] == ~0UL;
+    for (; extent < *base + LARGE_FRAMES; extent++) {
+        struct xen_memory_reservation small = reservation(&extent, 1, 0);
+
+        if (extent != given_back)
+            check_eq(memory_op(XENMEM_decrease_reservation, &small), 1);
+    }
+    return right;
+}
+
+/* A frame may be given back, and be somebody else's, while the hypercall that populates it goes on: it leaves its number. */
+static void frames_given_back_lose_their_number(void)
+{
+    static xen_pfn_t held[MAX_LARGE];
+    struct xen_memory_reservation all = reservation(held, MAX_LARGE, LARGE_ORDER);
+    unsigned int wrong = 0;
+    xen_pfn_t base;
+    long nr;
+
+    nr = memory_op(XENMEM_increase_reservation, &all);
+    check(nr > FREE_LARGE && nr < MAX_LARGE);
+    base = held[0];
+    all = reservation(held, FREE_LARGE, LARGE_ORDER);
+    check_eq(memory_op(XENMEM_decrease_reservation, &all), FREE_LARGE);
+    start_vcpu(1, racer_main, racer_stack + sizeof(racer_stack));
+    for (unsigned int i = 0; i < RACES; i++)
+        wrong += !race_for_number(&base);
+    racer_ends = true;
+    while (!racer_is_done || HCALL(vcpu_op, VCPUOP_is_up, 1, 0, 0, 0))
+        HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+    all = reservation(held + FREE_LARGE, nr - FREE_LARGE, LARGE_ORDER);
+    check_eq(memory_op(XENMEM_decrease_reservation, &all), nr - FREE_LARGE);
+    /* Xen numbers frames when the domain has them already. */
+    if (on_domus())
+        check_eq(wrong, 0);
+}
+
 /* Sixteen frames for one of sixteen times the size below 4 GiB, and back. */
 static void exchange_makes_memory_contiguous(void)
 {
@@ -168,6 +271,7 @@ static void resource_frames(void)
 }
 
 TESTS({ "populate tells frames and M2P", populate_tells_frames_and_m2p },
+      { "frames given back lose their number", frames_given_back_lose_their_number },
       { "frames of others are not given back", frames_of_others_are_not_given_back },
       { "exchange makes memory contiguous", exchange_makes_memory_contiguous },
       { "exchange refuses frames in use", exchange_refuses_frames_in_use }, { "claims", claims },

@@ -124,6 +124,20 @@ static void tlb_flush_before_reuse(void **state)
     free(all);
 }
 
+/* A free page looks like one that nobody refers to, whatever the heap notes of it: guests name frames as they like. */
+static void free_pages_have_no_references(void **state)
+{
+    struct page_info *dirty = alloc_pages(3, 0), *stale = alloc_pages(3, 0);
+
+    (void)state;
+    free_pages(dirty, 3);
+    free_guest_pages(stale, 3);
+    for (unsigned long mfn = LOW_START; mfn < LOW_END; mfn++) {
+        assert_int_equal(mfn_to_page(_mfn(mfn))->count_info & PGC_count_mask, 0);
+        assert_null(get_page_from_mfn(_mfn(mfn), NULL));
+    }
+}
+
 struct watch {
     unsigned long expected;
     bool ready, stop, missed;
@@ -251,6 +265,7 @@ int main(void)
         cmocka_unit_test(zeroed),
         cmocka_unit_test(width_limits),
         cmocka_unit_test(tlb_flush_before_reuse),
+        cmocka_unit_test(free_pages_have_no_references),
         cmocka_unit_test(scrub_while_idle),
         cmocka_unit_test(random_walk),
         cmocka_unit_test(terabytes),

@@ -206,7 +206,7 @@ int domain_unpause_by_controller(struct domain *d);
 void vcpu_pause(struct vcpu *v);
 void vcpu_pause_nosync(struct vcpu *v);
 void vcpu_unpause(struct vcpu *v);
-/* Back to before its first context; -ERESTART when preempted. d->lock is held. */
+/* Back to before its first context; -ERESTART when preempted. v is paused, and d->lock is held. */
 int vcpu_reset(struct vcpu *v);
 /* Sets v's registers and the rest, and whether it is up (VGCF_online). v does not run, d->lock is
  * held. Errors of arch_set_info_guest(). */
@@ -223,10 +223,14 @@ int map_vcpu_info(struct vcpu *v, unsigned long gfn, unsigned int offset);
 void unmap_vcpu_info(struct vcpu *v);
 
 /* Memory of a domain; core/domain_pages.c. alloc_domain_pages: 2^order pages, the domain's own from
- * now on; NULL: its limit, others' claims, or no memory. assign_pages: the same for pages that
- * alloc_pages gave: -EINVAL (dying), -E2BIG (limit). */
-struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memflags);
+ * now on; NULL: its limit, others' claims, or no memory. gpfn: the domain's number of the first, or
+ * INVALID_M2P_ENTRY. assign_pages: the same for pages that alloc_pages gave: -EINVAL (dying), -E2BIG
+ * (limit). */
+struct page_info *alloc_domain_pages(struct domain *d, unsigned int order, unsigned int memflags, unsigned long gpfn);
 int assign_pages(struct page_info *pg, unsigned int nr, struct domain *d);
+/* Tells the machine-to-physical table that nr pages are gpfn and up, or all INVALID_M2P_ENTRY. They
+ * are nobody's yet: what is a domain's may be freed, and another's, at any moment. */
+void number_pages(struct page_info *pg, unsigned int nr, unsigned long gpfn);
 /* Exchange of pages. take_page: pg, of which the caller holds a reference, leaves d if nobody else
  * has one or a type of it; tot_pages stays, and the reference is gone. give_pages: nr pages that
  * belong to nobody take its place; false, and they are not counted any more: d is dying. */

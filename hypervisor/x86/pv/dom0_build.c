@@ -265,11 +265,10 @@ static void load_segments(const struct dom0_memory *m, const struct layout *l, c
         pv_fill_hypercall_page(mfn_to_virt(dom0_pfn_to_mfn(m, PFN_DOWN(k->hypercall_page - l->v_start))));
 }
 
-/* Both directions between pseudo-physical and machine frames; a run at a time, for there may be millions. */
+/* The machine frames of all pseudo-physical ones; a run at a time, for there may be millions. */
 static void write_p2m(const struct dom0_memory *m, const struct layout *l)
 {
     const unsigned long per_page = PAGE_SIZE / sizeof(xen_pfn_t);
-    unsigned long *m2p = (unsigned long *)RW_M2P_VIRT_START;
 
     for (unsigned int i = 0; i < m->nr_chunks; i++) {
         const struct dom0_chunk *c = &m->chunk[i];
@@ -280,10 +279,8 @@ static void write_p2m(const struct dom0_memory *m, const struct layout *l)
 
             list += pfn % per_page;
             run = min(c->nr - done, per_page - pfn % per_page);
-            for (unsigned long n = 0; n < run; n++) {
+            for (unsigned long n = 0; n < run; n++)
                 list[n] = mfn + n;
-                m2p[mfn + n] = pfn + n;
-            }
         }
     }
 }

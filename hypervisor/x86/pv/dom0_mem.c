@@ -138,7 +138,7 @@ void dom0_memory_alloc(struct domain *d, struct dom0_memory *m)
         struct page_info *pg;
 
         order = min(order, ilog2(left));
-        pg = alloc_domain_pages(d, order, MEMF_no_scrub);
+        pg = alloc_domain_pages(d, order, MEMF_no_scrub, m->nr_pages);
         if (!pg) {
             if (order-- == 0)
                 break;

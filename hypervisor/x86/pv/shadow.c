@@ -86,7 +86,6 @@ static void attach(struct shadow *s, struct page_info *pg, struct list_head *lis
 static void detach(struct shadow *s, struct page_info *page)
 {
     WRITE_ONCE(mfn_to_page(_mfn(page->shadowed))->shadow, 0);
-    page->shadowed = page->shadow_turn = 0;     /* as the heap wants its pages back */
     list_move_tail(&page->list, &s->stale);
     s->nr_stale++;
 }

@@ -267,6 +267,22 @@ static void the_pool_can_be_resized(void **state)
     check_shadows(guest);
 }
 
+/* Guests name frames as they like: however often all shadows were emptied, no page of the pool looks like a table. */
+static void pages_of_the_pool_cannot_be_locked(void **state)
+{
+    (void)state;
+    for (u32 turn = 1; turn; turn <<= 1) {
+        guest->arch.shadow.turn = turn;
+        start(SMALLEST_POOL);
+        assert_true(fault(0, WRITE));
+        for (unsigned long mfn = FIRST_HV_FRAME; mfn < RAM_FRAMES; mfn++)
+            assert_false(page_lock(mfn_to_page(_mfn(mfn))));
+        stop_logging(guest);
+        assert_int_equal(mmuext(MMUEXT_UNPIN_TABLE, g(L4)), 0);
+        assert_int_equal(mmuext(MMUEXT_UNPIN_TABLE, g(L4B)), 0);
+    }
+}
+
 #define RULE(f) cmocka_unit_test_setup_teardown(f, make_world, end_world)
 
 int main(void)
@@ -276,6 +292,7 @@ int main(void)
         RULE(the_guests_own_faults_are_left_to_it), RULE(changed_entries_go), RULE(tables_that_end_lose_their_shadow),
         RULE(bases_have_shadows), RULE(a_pool_that_is_used_up), RULE(other_domains_pages),
         RULE(what_hypercalls_write_is_noted), RULE(the_pool_can_be_resized),
+        RULE(pages_of_the_pool_cannot_be_locked),
     };
 
     return cmocka_run_group_tests_name("PV memory: shadow tables", tests, NULL, NULL);

@@ -58,7 +58,7 @@ void free_guest_pages(struct page_info *pg, unsigned int order)
     assert_int_equal((pg - mfn_to_page(_mfn(0))) & ((1L << order) - 1), 0);
     for (unsigned long i = 0; i < 1UL << order; i++) {
         assert_int_equal(pg[i].type_info & PGT_count_mask, 0);
-        assert_int_equal(pg[i].count_info, 0);
+        assert_int_equal(pg[i].count_info & ~PGC_foreign_stale, 0);
         assert_null(pg[i].owner);
         pg[i].type_info = 0;
     }

@@ -22,19 +22,19 @@ struct page_info {
     union {
         unsigned long type_info;    /* PGT_*, atomic; frames in use */
         unsigned long free_order;   /* heap: order of the free block that starts here */
-        struct {                    /* pages of a shadow pool; x86/pv/shadow.c */
-            u32 shadowed;           /* frame of the table that this shadows */
-            u32 shadow_turn;        /* when it was emptied */
-        };
     };
     struct domain *owner;           /* NULL: nobody's, or the hypervisor's own */
-    u32 tlbflush_timestamp;         /* when a type was last dropped: stale TLB entries may live until flushed */
+    union {
+        u32 tlbflush_timestamp;     /* when a type was last dropped: stale TLB entries may live until flushed */
+        u32 shadow_turn;            /* pages of a shadow pool: when it was emptied; x86/pv/shadow.c */
+    };
     union {
         struct {
             u16 nr_validated;       /* tables not validated: entries that are */
             u16 partial_flags;      /* PGT_partial: of entry nr_validated; x86/pv/page_types.c */
         };
         u32 shadow;                 /* validated tables: frame of the shadow, 0: none; x86/pv/shadow.c */
+        u32 shadowed;               /* pages of a shadow pool: frame of the table that this shadows */
     };
 };
 
@@ -42,7 +42,7 @@ struct page_info {
 #define PGC_allocated    (1UL << 63)     /* holds the reference of being its owner's */
 #define PGC_hypervisor   (1UL << 62)     /* hypervisor's page, shared with a guest: not freed to the domain heap */
 #define PGC_broken       (1UL << 61)
-#define PGC_free         (1UL << 60)     /* in the heap */
+#define PGC_free         (1UL << 60)     /* in the heap, which has bits 59 and 58 */
 #define PGC_foreign_stale (1UL << 57)    /* TLBs of another domain's CPUs may still map it writable */
 #define PGC_count_mask   ((1UL << 48) - 1)
 
