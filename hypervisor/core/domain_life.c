@@ -192,7 +192,6 @@ int vcpu_reset(struct vcpu *v)
 {
     int rc;
 
-    vcpu_pause(v);
     /* First of all: what is half taken apart must not run. */
     set_bit(VPF_DOWN, &v->pause_flags);
     v->is_initialised = false;
@@ -201,7 +200,6 @@ int vcpu_reset(struct vcpu *v)
         (void)vcpu_end_sleep(v);
         (void)vcpu_pin_override(v, -1);
     }
-    vcpu_unpause(v);
     return rc;
 }
 

@@ -40,9 +40,11 @@ static long set_context(struct vcpu *v, const struct xen_domctl_vcpucontext *u)
     long rc;
 
     if (!u->ctxt.p) {
+        vcpu_pause(v);                  /* first: it may be waiting for the lock */
         spin_lock(&v->domain->lock);
         rc = vcpu_reset(v);
         spin_unlock(&v->domain->lock);
+        vcpu_unpause(v);
         return rc;
     }
     c = xmalloc(struct vcpu_guest_context);

@@ -528,7 +528,8 @@ int sched_init_domain(struct domain *d, unsigned int pool_id)
     d->cpupool = cpupool_get(pool_id);
     if (!d->cpupool)
         return -EINVAL;
-    rc = credit_init_domain(d);
+    /* While the pool has a domain its last CPU stays. */
+    rc = cpumask_empty(&d->cpupool->cpus) ? -ENODEV : credit_init_domain(d);
     if (rc) {
         cpupool_put(d->cpupool);
         d->cpupool = NULL;

@@ -191,18 +191,23 @@ static long bring_up(struct vcpu *v)
     return ready ? 0 : -EINVAL;
 }
 
-/* A domain with no vCPU up has powered itself off. */
+/* A domain with no vCPU up has powered itself off: of those that go at the same time one is the last. */
 static long take_down(struct vcpu *v)
 {
+    struct domain *d = v->domain;
+    bool last = true, was_up = false;
     struct vcpu *other;
-    bool last = true;
 
-    for_each_vcpu(v->domain, other)
+    spin_lock(&d->lock);
+    for_each_vcpu(d, other)
         if (other != v && !test_bit(VPF_DOWN, &other->pause_flags))
             last = false;
+    if (!last)
+        was_up = !test_and_set_bit(VPF_DOWN, &v->pause_flags);
+    spin_unlock(&d->lock);
     if (last)
-        domain_shutdown(v->domain, SHUTDOWN_poweroff);
-    else if (!test_and_set_bit(VPF_DOWN, &v->pause_flags))
+        domain_shutdown(d, SHUTDOWN_poweroff);
+    else if (was_up)
         vcpu_sleep_nosync(v);
     return 0;
 }

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Boots each test kernel as dom0 in QEMU and reads its results from the serial line. A kernel whose source holds a
 comment `EXPECT: regex` is to be crashed instead: the console must show that text, and neither a panic nor a test's
-result. One that holds `SMP: ...` wants these CPUs, in the words of QEMU's option -smp. With QEMU, QEMU_CPU, QEMU_SMP,
-HV_ARGS and KERNEL_ARGS in the environment other machines are tried. As many machines run at once as there are CPUs here.
-The last line counts the tests of all kernels."""
+result. One that holds `SMP: ...` wants these CPUs, in the words of QEMU's option -smp, one that holds `VCPUS: n` so many
+vCPUs. With QEMU, QEMU_CPU, QEMU_SMP, HV_ARGS and KERNEL_ARGS in the environment other machines are tried. As many machines
+run at once as there are CPUs here. The last line counts the tests of all kernels."""
 import os
 import pathlib
 import re
@@ -30,11 +30,11 @@ def wish(kernel, word):
 def boot(hypervisor, kernel):
     """Returns the console of one machine, up to the end of the kernel."""
     smp = wish(kernel, "SMP") or os.environ.get("QEMU_SMP", "1")
+    hv_args = os.environ.get("HV_ARGS", f"console=com1 dom0_mem=64M dom0_max_vcpus={wish(kernel, 'VCPUS') or 2}")
     cmd = [os.environ.get("QEMU", "qemu-system-x86_64"), "-M", "q35", "-accel", "tcg",
            "-cpu", os.environ.get("QEMU_CPU", "max"), "-smp", smp, "-m", "512M",
            "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "stdio", "-kernel", hypervisor,
-           "-append", os.environ.get("HV_ARGS", "console=com1 dom0_mem=64M dom0_max_vcpus=2"),
-           "-initrd", f"{kernel} {os.environ.get('KERNEL_ARGS', '')}"]
+           "-append", hv_args, "-initrd", f"{kernel} {os.environ.get('KERNEL_ARGS', '')}"]
     qemu = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     output, end = "", time.monotonic() + TIMEOUT
     with selectors.DefaultSelector() as selector:

@@ -167,6 +167,25 @@ static void bad_creations(void)
     expect_free_pages(before);
 }
 
+/* A pool without CPUs runs nobody. */
+static void a_pool_without_cpus(void)
+{
+    static struct xen_sysctl s;
+    uint32_t scheduler, pool;
+
+    check_eq(sysctl(&s, XEN_SYSCTL_sched_id), 0);
+    scheduler = s.u.sched_id.sched_id;
+    s.u.cpupool_op = (struct xen_sysctl_cpupool_op){ .op = XEN_SYSCTL_CPUPOOL_OP_CREATE, .sched_id = scheduler,
+                                                     .cpupool_id = XEN_SYSCTL_CPUPOOL_PAR_ANY };
+    check_eq(sysctl(&s, XEN_SYSCTL_cpupool_op), 0);
+    pool = s.u.cpupool_op.cpupool_id;
+    default_domain();
+    ctl.u.createdomain.cpupool_id = pool;
+    check_eq(domctl(&ctl, XEN_DOMCTL_createdomain, 0), -XEN_ENODEV);
+    s.u.cpupool_op = (struct xen_sysctl_cpupool_op){ .op = XEN_SYSCTL_CPUPOOL_OP_DESTROY, .cpupool_id = pool };
+    check_eq(sysctl(&s, XEN_SYSCTL_cpupool_op), 0);
+}
+
 static void limits_of_vcpus(void)
 {
     long d = create();
@@ -252,6 +271,107 @@ static long reset_vcpu(long d, unsigned int vcpu)
 {
     ctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
     return domctl(&ctl, XEN_DOMCTL_setvcpucontext, (domid_t)d);
+}
+
+/* ---- Domains that run code of ours ---- */
+
+/* caller makes a hypercall all the time. goer waits until a second vCPU is there, and then both go down. rsi: the vCPU. */
+extern const char caller[], caller_end[], goer[], goer_end[];
+
+asm(".pushsection .rodata\n"
+    "caller:\n"
+    "    mov  $24, %eax\n"         /* vcpu_op */
+    "    mov  $1, %edi\n"          /* VCPUOP_up */
+    "    xor  %edx, %edx\n"
+    "    syscall\n"
+    "    jmp  caller\n"
+    "caller_end:\n"
+    "goer:\n"
+    "    lock incl 0x1000\n"
+    "0:  cmpl $2, 0x1000\n"
+    "    jne  0b\n"
+    "    mov  $24, %eax\n"
+    "    mov  $2, %edi\n"          /* VCPUOP_down */
+    "    xor  %edx, %edx\n"
+    "    syscall\n"
+    "goer_end:\n"
+    ".popsection\n");
+
+/* A domain with the code at address 0, and a page that it can write behind it. Its tables are its pages 1 to 4. */
+static long domain_with_code(const char *code, const char *end)
+{
+    uint64_t *at = alloc_page();
+    long d = create();
+
+    check(d > 0);
+    check_eq(set_max_memory((domid_t)d, 4096), 0);
+    check_eq(set_max_vcpus((domid_t)d, 2), 0);
+    check_eq(populate((domid_t)d, 8), 8);
+    for (unsigned int i = 5; i--; ) {
+        check_eq(HCALL(update_va_mapping_otherdomain, at, frames[i] << PAGE_SHIFT | PTE_DATA, UVMF_INVLPG, d, 0), 0);
+        if (i == 0)
+            memcpy(at, code, (size_t)(end - code));
+        else
+            at[0] = frames[i - 1] << PAGE_SHIFT | (i == 1 ? PTE_RO : PTE_DATA);
+        if (i == 1)
+            at[1] = frames[5] << PAGE_SHIFT | PTE_DATA;
+    }
+    check_eq(set_pte((unsigned long)at, 0), 0);
+    return d;
+}
+
+static void start_code(long d, unsigned int vcpu)
+{
+    plain_context();
+    context.user_regs.rip = 0;
+    context.user_regs.rsi = vcpu;
+    context.ctrlreg[3] = frames[4] << PAGE_SHIFT;
+    check_eq(set_context(d, vcpu), 0);
+}
+
+static uint64_t cpu_time(long d)
+{
+    ctl = (struct xen_domctl){ .u.getvcpuinfo.vcpu = 0 };
+    check_eq(domctl(&ctl, XEN_DOMCTL_getvcpuinfo, (domid_t)d), 0);
+    return ctl.u.getvcpuinfo.cpu_time;
+}
+
+/* A vCPU is reset while it takes the same lock by a hypercall of its own, on another CPU if there is one. */
+static void reset_of_a_busy_vcpu(void)
+{
+    long d = domain_with_code(caller, caller_end);
+
+    start_code(d, 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
+    for (unsigned int i = 0; i < 200; i++) {
+        uint64_t before = cpu_time(d);
+
+        while (cpu_time(d) == before)
+            HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+        check_eq(reset_vcpu(d, 0), 0);
+        start_code(d, 0);
+    }
+    destroy((domid_t)d);
+}
+
+/* Both vCPUs of a domain go down at the same time, if there are CPUs for them: the domain powers off. Xen may miss it. */
+static void all_vcpus_go_at_once(void)
+{
+    for (unsigned int round = 0; round < (unsigned int)domus_or_xen(100, 1); round++) {
+        struct xen_domctl_getdomaininfo *now = &ctl.u.getdomaininfo;
+        long d = domain_with_code(goer, goer_end);
+
+        start_code(d, 0);
+        start_code(d, 1);
+        check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
+        do {
+            HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+            check_eq(domctl(&ctl, XEN_DOMCTL_getdomaininfo, (domid_t)d), 0);
+        } while (!(now->flags & XEN_DOMINF_shutdown) && now->nr_online_vcpus);
+        check_eq(now->nr_online_vcpus, 1);
+        check_eq(now->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask, SHUTDOWN_poweroff);
+        destroy((domid_t)d);
+    }
 }
 
 /* A context is taken whole or not at all, and tables are taken once. */
@@ -496,9 +616,12 @@ static void no_page_is_lost(void)
 }
 
 TESTS({ "versions and pointers", versions_and_pointers }, { "domains that are not", domains_that_are_not },
-      { "information", info }, { "bad creations", bad_creations }, { "limits of vCPUs", limits_of_vcpus },
+      { "information", info }, { "bad creations", bad_creations }, { "a pool without CPUs", a_pool_without_cpus },
+      { "limits of vCPUs", limits_of_vcpus },
       { "hostile contexts", hostile_contexts },
       { "contexts of one vCPU", contexts_of_one_vcpu }, { "time of day with a context", time_of_day_with_a_context },
+      { "reset of a busy vCPU", reset_of_a_busy_vcpu },
+      { "all vCPUs go at once", all_vcpus_go_at_once },
       { "extended state and contexts", extended_state_and_contexts }, { "a domain that crashes", a_domain_that_crashes },
       { "limits of memory", limits_of_memory }, { "foreign mappings", foreign_mappings },
       { "cache attributes", cache_attributes }, { "no page is lost", no_page_is_lost });

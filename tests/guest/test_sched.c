@@ -308,6 +308,8 @@ static void hostile_contexts(void)
     c = second_context();
     c->flags &= ~(unsigned long)VGCF_IN_KERNEL;
     check(initialise(c) < 0);
+    c->ctrlreg[1] = 1;                                  /* not zero, but names frame 0, which is none */
+    check(initialise(c) < 0);
     c = second_context();
     c->user_regs.rip = NON_CANONICAL;
     check_eq(initialise(c), -XEN_EINVAL);

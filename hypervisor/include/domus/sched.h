@@ -78,7 +78,8 @@ uint64_t vcpu_cpu_time(struct vcpu *v);
  * v's address space is loaded. Called when v is switched in; core/vcpu_op.c. */
 void update_runstate_area(struct vcpu *v);
 
-/* Objects. domain: after d->vcpu exists; pool_id as XEN_DOMCTL_createdomain gives it. */
+/* Objects. domain: after d->vcpu exists; pool_id as XEN_DOMCTL_createdomain gives it: -EINVAL
+ * no such pool, -ENODEV it has no CPUs, -ENOMEM. */
 int sched_init_domain(struct domain *d, unsigned int pool_id);
 void sched_destroy_domain(struct domain *d);
 int sched_init_vcpu(struct vcpu *v);
