@@ -170,9 +170,19 @@ bool xcr0_valid(u64 value)
     return true;
 }
 
+/* Registers of components that v has not used yet hold what others left there: they are loaded anew, as after a reset. */
 void vcpu_set_xcr0(struct vcpu *v, u64 value)
 {
+    bool more = value & ~v->arch.xcr0_accum;
+    unsigned long flags = local_irq_save_flags();
+
+    if (more)
+        vcpu_fpu_save(v);
     v->arch.xcr0 = value;
     v->arch.xcr0_accum |= value;
-    load_xcr0(value);
+    if (more)
+        vcpu_fpu_restore(v);
+    else
+        load_xcr0(value);
+    local_irq_restore(flags);
 }

@@ -43,6 +43,13 @@ static bool needs_kernel_tables(const struct vcpu *v)
     return !(v->arch.flags & VF_KERNEL_MODE) && (v->runstate_guest || v->time_info_guest);
 }
 
+/* For a while. A page fault on shadow tables is served in the tables of the mode that the flag tells. */
+static void load_kernel_tables(struct vcpu *v)
+{
+    v->arch.flags |= VF_KERNEL_MODE;
+    write_ptbase(v);
+}
+
 /* False if a selector could not be loaded: the guest has taken its descriptor away meanwhile. */
 static bool load_segments(const struct vcpu *v)
 {
@@ -60,27 +67,33 @@ static bool load_segments(const struct vcpu *v)
 
 static void save_guest(struct vcpu *v)
 {
+    bool user = needs_kernel_tables(v);
+
     memcpy(&v->arch.user_regs, guest_cpu_user_regs(), offsetof(struct cpu_user_regs, es));
     save_segments(v);
     vcpu_fpu_save(v);
     pv_unload_debugregs(v);
-    if (needs_kernel_tables(v))
-        write_ptbase_of_kernel(v);              /* until the next vCPU's, or the idle loop's, are loaded */
+    if (user)
+        load_kernel_tables(v);
     update_runstate_area(v);
+    if (user)
+        v->arch.flags &= ~VF_KERNEL_MODE;       /* the tables go when the next vCPU's, or the idle loop's, are loaded */
 }
 
 static void load_page_tables(struct vcpu *v)
 {
-    bool kernel_first = needs_kernel_tables(v);
+    bool user = needs_kernel_tables(v);
 
-    if (kernel_first)
-        write_ptbase_of_kernel(v);
+    if (user)
+        load_kernel_tables(v);
     else
         write_ptbase(v);
     update_vcpu_system_time(v);
     update_runstate_area(v);
-    if (kernel_first)
+    if (user) {
+        v->arch.flags &= ~VF_KERNEL_MODE;
         write_ptbase(v);
+    }
 }
 
 static void load_guest(struct vcpu *v)

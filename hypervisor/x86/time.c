@@ -266,6 +266,9 @@ static uint64_t ns_to_timer_ticks(uint64_t ns)
     return (uint64_t)((unsigned __int128)ns * timer_ticks_per_2p31ns >> TIMER_SHIFT) + 1;
 }
 
+/* A deadline beyond this fires early and is set again: guests name times whose ticks 64 bits do not hold. */
+#define LONGEST_WAIT SECONDS(3600)
+
 bool reprogram_timer(s_time_t deadline)
 {
     bool by_tsc = apic_has_tsc_deadline();
@@ -282,12 +285,11 @@ bool reprogram_timer(s_time_t deadline)
     delta = deadline - now_ns();
     if (delta <= 0)
         return false;
-    ticks = ns_to_timer_ticks((uint64_t)delta);
+    ticks = ns_to_timer_ticks((uint64_t)min_t(s_time_t, delta, LONGEST_WAIT));
     if (by_tsc)
         apic_timer_set_tsc_deadline(rdtsc() + ticks);
     else
-        /* A deadline beyond the counter's range: it fires early and is set again. */
-        apic_timer_set_count((uint32_t)min_t(uint64_t, ticks, UINT32_MAX));
+        apic_timer_set_count((uint32_t)min_t(uint64_t, ticks, UINT32_MAX));     /* its range may end before */
     return true;
 }
 

@@ -11,7 +11,7 @@
 #define NR_VCPUS 3
 
 /* Pages of the domain, by their numbers for the domain; each is mapped at VA() of its number. */
-enum { L4, L3, L2, L1, CODE, COMMAND, DATA, DATA_RO = DATA + 4, UNUSED };
+enum { L4, L3, L2, L1, CODE, COMMAND, DATA, DATA_RO = DATA + 4, UNUSED, KERNEL_L4, USER_L4 };
 #define VA(page) (0x400000UL + (unsigned long)(page) * PAGE_SIZE)
 
 static struct xen_domctl ctl;
@@ -27,7 +27,7 @@ static volatile struct command {
 } *command;
 
 /* A racer does the same hypercall over and over; its result is the bits of all results. */
-extern const char agent[], racer[], agent_end[];
+extern const char agent[], racer[], user_code[], agent_end[];
 asm(".pushsection .rodata\n"
     "agent:\n"
     "1:  incq (%rbx)\n"
@@ -61,6 +61,9 @@ asm(".pushsection .rodata\n"
     "    syscall\n"
     "    or   %rax, 72(%rbx)\n"
     "    jmp  racer\n"
+    "user_code:\n"
+    "    incq (%rbx)\n"
+    "    jmp  user_code\n"
     "agent_end:\n"
     ".popsection\n");
 
@@ -135,22 +138,29 @@ static uint64_t entry(unsigned int page, uint64_t flags)
     return frames[page] << PAGE_SHIFT | flags;
 }
 
-/* Has a vCPU run code of the agent's page, by the commands of a page. */
-static void run_vcpu(unsigned int vcpu, const char *code, unsigned int command_page)
+/* Has a vCPU run code of the agent's page, by the commands of a page; in user mode, if there is a table for that. */
+static void run_vcpu_on(unsigned int vcpu, const char *code, unsigned int command_page, unsigned int kernel_table,
+                        unsigned int user_table)
 {
     static struct vcpu_guest_context context;
 
     memset(&context, 0, sizeof(context));
-    context.flags = VGCF_IN_KERNEL | VGCF_online;
+    context.flags = (user_table ? 0 : VGCF_IN_KERNEL) | VGCF_online;
     context.user_regs.cs = FLAT_KERNEL_CS;
     context.user_regs.ss = FLAT_KERNEL_SS;
     context.user_regs.rip = VA(CODE) + (unsigned long)(code - agent);
     context.user_regs.rbx = VA(command_page);
     context.kernel_ss = FLAT_KERNEL_SS;
-    context.ctrlreg[3] = frames[L4] << PAGE_SHIFT;
+    context.ctrlreg[3] = frames[kernel_table] << PAGE_SHIFT;
+    context.ctrlreg[1] = user_table ? frames[user_table] << PAGE_SHIFT : 0;
     ctl = (struct xen_domctl){ .u.vcpucontext.vcpu = vcpu };
     set_xen_guest_handle(ctl.u.vcpucontext.ctxt, (vcpu_guest_context_t *)&context);
     check_eq(domctl(&ctl, XEN_DOMCTL_setvcpucontext, dom), 0);
+}
+
+static void run_vcpu(unsigned int vcpu, const char *code, unsigned int command_page)
+{
+    run_vcpu_on(vcpu, code, command_page, L4, 0);
 }
 
 static void start_domain(void)
@@ -411,6 +421,33 @@ static void races(void)
     end_domain();
 }
 
+/* A vCPU that is in user mode when it leaves its CPU has its record written through its kernel's tables. */
+static void user_mode_is_left(void)
+{
+    if (!can_log())
+        return;
+    start_domain();
+    for (unsigned int table = KERNEL_L4; table <= USER_L4; table++)
+        fill_page(table, VA(0) >> 39, entry(L3, PTE_PRESENT | PTE_RW));
+    fill_page(DATA, 0, VA(DATA + 1));
+    check_eq(let_call(__HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, 1, VA(DATA), 0), 0);
+    run_vcpu_on(1, user_code, DATA + 2, KERNEL_L4, USER_L4);
+    check_eq(log_on(), 0);
+    for (unsigned int i = 0; i < 10; i++) {
+        uint64_t count;
+
+        read_log(XEN_DOMCTL_SHADOW_OP_CLEAN);
+        count = peek(DATA + 2);
+        while (peek(DATA + 2) == count)
+            HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+        check_eq(simple(XEN_DOMCTL_pausedomain), 0);
+        read_log(XEN_DOMCTL_SHADOW_OP_PEEK);
+        check(is_dirty(DATA + 1));
+        check_eq(simple(XEN_DOMCTL_unpausedomain), 0);
+    }
+    end_domain();
+}
+
 static void on_and_off_again(void)
 {
     if (!can_log())
@@ -513,4 +550,4 @@ static void no_page_is_lost(void)
 
 TESTS({ "writes are logged", writes_are_logged }, { "hypercalls are logged", hypercalls_are_logged },
       { "event queues are logged", event_queues_are_logged }, { "page tables change", page_tables_change },
-      { "races", races }, { "on and off again", on_and_off_again }, { "bad arguments", bad_arguments }, { "no page is lost", no_page_is_lost });
+      { "races", races }, { "user mode is left", user_mode_is_left }, { "on and off again", on_and_off_again }, { "bad arguments", bad_arguments }, { "no page is lost", no_page_is_lost });

@@ -6,8 +6,11 @@
 #define USER_VA 0x400000UL
 #define SPIN_TICKS 50000000UL           /* of the TSC: some milliseconds */
 
-/* Spins until the TSC has reached the number behind it, then calls the kernel. Copied to the page of user space. */
-extern const char spin[], spin_until[], spin_end[];
+/*
+ * Copied to the page of user space. The first spins until the TSC has reached the number behind it, then calls the kernel;
+ * as do the others, which read a port and load a selector of the LDT.
+ */
+extern const char spin[], spin_until[], read_port_ed[], load_ldt_selector[], user_code_end[];
 asm(".pushsection .text\n"
     "spin: rdtsc\n"
     "    shl $32, %rdx\n"
@@ -16,7 +19,13 @@ asm(".pushsection .text\n"
     "    jb spin\n"
     "    syscall\n"
     "spin_until: .quad 0\n"
-    "spin_end:\n"
+    "read_port_ed: mov $0xed, %edx\n"
+    "    in %dx, %al\n"
+    "    syscall\n"
+    "load_ldt_selector: mov $0x0f, %eax\n"
+    "    mov %eax, %fs\n"
+    "    syscall\n"
+    "user_code_end:\n"
     ".popsection");
 
 static char *user_page;
@@ -33,7 +42,7 @@ static void make_user_tables(void)
     unsigned long mfn;
 
     user_page = alloc_page();
-    for (const char *p = spin; p < spin_end; p++)
+    for (const char *p = spin; p < user_code_end; p++)
         user_page[p - spin] = *p;
     check_eq(map_page(USER_VA, mfn_of(user_page) << PAGE_SHIFT | PTE_DATA), 0);
     check_eq(run_user(USER_VA), TRAP_SYSCALL);          /* on the kernel's tables; from now on on those */
@@ -50,10 +59,16 @@ static unsigned long tsc(void)
     return (uint64_t)high << 32 | low;
 }
 
+/* Runs the copy of a piece of code. */
+static int run_copy(const char *code)
+{
+    return run_user(USER_VA + (unsigned long)(code - spin));
+}
+
 static int spin_in_user_mode(void)
 {
     *(volatile unsigned long *)(user_page + (spin_until - spin)) = tsc() + SPIN_TICKS;
-    return run_user(USER_VA);
+    return run_copy(spin);
 }
 
 static void isolated(void)
@@ -62,6 +77,33 @@ static void isolated(void)
     check_eq(spin_in_user_mode(), TRAP_SYSCALL);
     check_eq(run_user((unsigned long)spin), 14);        /* the kernel's text */
     check_eq(last_trap.cr2, (unsigned long)spin);
+}
+
+/* The tables of the kernel's that the CPU, or the hypervisor in its place, looks into while user space runs. */
+static void ports_by_the_kernels_bitmap(void)
+{
+    static uint8_t map[65536 / 8 + 1];
+    struct physdev_set_iobitmap op = { .nr_ports = 65536 };
+
+    set_xen_guest_handle(op.bitmap, map);
+    check_eq(HCALL(physdev_op, PHYSDEVOP_set_iobitmap, &op, 0, 0, 0), 0);
+    check_eq(run_copy(read_port_ed), TRAP_SYSCALL);
+    map[0xed / 8] = 1 << 0xed % 8;
+    check_eq(run_copy(read_port_ed), 13);
+}
+
+static void selectors_of_the_kernels_ldt(void)
+{
+    uint64_t *table = alloc_page();
+    struct mmuext_op op = { .cmd = MMUEXT_SET_LDT, .arg1.linear_addr = (unsigned long)table, .arg2.nr_ents = 512 };
+
+    table[1] = 0x00cff3000000ffffUL;                    /* flat data */
+    check_eq(set_pte((unsigned long)table, mfn_of(table) << PAGE_SHIFT | PTE_RO), 0);
+    check_eq(HCALL(mmuext_op, &op, 1, 0, DOMID_SELF, 0), 0);
+    check_eq(run_copy(load_ldt_selector), TRAP_SYSCALL);
+    asm volatile("mov %0, %%fs" : : "r"(0));
+    op.arg2.nr_ents = 0;
+    check_eq(HCALL(mmuext_op, &op, 1, 0, DOMID_SELF, 0), 0);
 }
 
 /* Wants the CPU too. */
@@ -103,4 +145,6 @@ static void areas_of_the_kernel(void)
     check_eq(switched, 3);
 }
 
-TESTS({ "user space on its own", isolated }, { "areas of the kernel while in user mode", areas_of_the_kernel });
+TESTS({ "user space on its own", isolated }, { "ports by the kernel's bitmap", ports_by_the_kernels_bitmap },
+      { "selectors of the kernel's LDT", selectors_of_the_kernels_ldt },
+      { "areas of the kernel while in user mode", areas_of_the_kernel });

@@ -14,22 +14,12 @@
 #include <asm/traps.h>
 #include <xen/xen.h>
 
-static void load_cr3(u64 cr3)
+void write_ptbase(struct vcpu *v)
 {
     u64 stamp = tlbflush_pre_cr3();
 
-    write_cr3(cr3);
+    write_cr3(v->arch.flags & VF_KERNEL_MODE ? v->arch.cr3_kernel : v->arch.cr3_user);
     tlbflush_post_cr3(stamp);
-}
-
-void write_ptbase(struct vcpu *v)
-{
-    load_cr3(v->arch.flags & VF_KERNEL_MODE ? v->arch.cr3_kernel : v->arch.cr3_user);
-}
-
-void write_ptbase_of_kernel(struct vcpu *v)
-{
-    load_cr3(v->arch.cr3_kernel);
 }
 
 void update_cr3(struct vcpu *v)
@@ -88,7 +78,8 @@ int pv_new_guest_cr3(struct vcpu *v, mfn_t mfn)
         write_ptbase(v);
         return 0;
     }
-    rc = get_l4(v->domain, mfn);
+    /* There is room for one table whose dropping was preempted: old may be another. */
+    rc = finish_deferred_type(current) ?: get_l4(v->domain, mfn);
     if (rc)
         return rc;
     show_m2p(mfn);
@@ -121,8 +112,10 @@ int pv_new_user_cr3(struct vcpu *v, mfn_t mfn)
 
 int pv_set_guest_tables(struct vcpu *v, mfn_t kernel_l4, mfn_t user_l4)
 {
-    int rc = 0;
+    int rc = finish_deferred_type(current);
 
+    if (rc)
+        return rc;
     if (mfn_x(kernel_l4) == 0)
         return -EINVAL;
     /* A call that was preempted has done the first half already. */
@@ -172,11 +165,9 @@ int pv_drop_guest_tables(struct vcpu *v)
 
 pte_t guest_get_leaf_pte(unsigned long va)
 {
-    const struct vcpu *v = current;
-    mfn_t l4 = v->arch.flags & VF_KERNEL_MODE ? v->arch.guest_table : v->arch.guest_table_user;
     const pte_t *p = NULL;
 
-    if (mfn_x(l4) && is_canonical_address(va) && !is_hypervisor_address(va))
-        p = find_l1e(l4, va);
+    if (is_canonical_address(va) && !is_hypervisor_address(va))
+        p = find_l1e(current->arch.guest_table, va);
     return p ? pte_read(p) : pte_empty();
 }

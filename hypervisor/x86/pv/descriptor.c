@@ -256,7 +256,7 @@ bool pv_map_ldt_page(struct vcpu *v, unsigned long offset)
     unsigned int page = offset >> PAGE_SHIFT;
     struct page_info *pg;
     unsigned long flags;
-    bool mapped = false;
+    bool held;
     pte_t pte;
 
     if (is_idle_vcpu(v) || offset >= v->arch.ldt_ents * 8UL)
@@ -272,13 +272,13 @@ bool pv_map_ldt_page(struct vcpu *v, unsigned long offset)
         return false;
     }
     spin_lock_irqsave(&v->arch.ldt_lock, flags);
-    if (mfn_eq(v->arch.ldt_frame[page], INVALID_MFN)) {
+    held = !mfn_eq(v->arch.ldt_frame[page], INVALID_MFN);
+    if (!held)
         v->arch.ldt_frame[page] = page_to_mfn(pg);
-        set_window_pte(WINDOW_LDT_PAGE + page, pte_from_mfn(page_to_mfn(pg), WINDOW_RW));
-        mapped = true;
-    }
+    /* A page that v holds already may be missing here: pv_destroy_ldt() of the vCPU that v has just taken over from. */
+    set_window_pte(WINDOW_LDT_PAGE + page, pte_from_mfn(v->arch.ldt_frame[page], WINDOW_RW));
     spin_unlock_irqrestore(&v->arch.ldt_lock, flags);
-    if (!mapped)
+    if (held)
         put_page_and_type(pg);
     return true;
 }

@@ -37,22 +37,36 @@ static u32 ones(unsigned int bytes)
 
 /* ---- The guest's own rules ---- */
 
-bool pv_io_allowed(const struct vcpu *v, unsigned int port, unsigned int bytes)
+/* The kernel's memory, which user space's page tables need not have. */
+static bool read_bitmap(struct vcpu *v, u8 map[2], unsigned int port, unsigned int bytes)
+{
+    const u8 *p = (const u8 *)v->arch.iobmp + port / 8;
+    bool kernel = v->arch.flags & VF_KERNEL_MODE, ok;
+
+    if (!kernel) {
+        local_irq_disable();
+        pv_toggle_guest_mode(v);
+    }
+    ok = copy_from_guest(map, p, port % 8 + bytes > 8 ? 2 : 1) == 0;
+    if (!kernel) {
+        pv_toggle_guest_mode(v);
+        local_irq_enable();
+    }
+    return ok;
+}
+
+bool pv_io_allowed(struct vcpu *v, unsigned int port, unsigned int bytes)
 {
     bool kernel = v->arch.flags & VF_KERNEL_MODE;
     unsigned int level = 3;
     u8 map[2] = { 0xff, 0xff };
-    const u8 *p;
 
     /* A kernel counts as ring 1 for its IOPL, or as ring 0 if it has asked for that. */
     if (kernel)
         level = v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl) ? 0 : 1;
     if (v->arch.iopl >= level)
         return true;
-    if (port + bytes > v->arch.iobmp_limit)
-        return false;
-    p = (const u8 *)v->arch.iobmp + port / 8;
-    if (copy_from_guest(map, p, port % 8 + bytes > 8 ? 2 : 1))
+    if (port + bytes > v->arch.iobmp_limit || !read_bitmap(v, map, port, bytes))
         return false;
     return ((map[0] | map[1] << 8) >> (port % 8) & ((1u << bytes) - 1)) == 0;
 }

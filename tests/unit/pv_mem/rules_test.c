@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules of page types, one by one: what a guest may do, and the attacks that must fail. */
+#include <pthread.h>
 #include <string.h>
 #include "world.h"
 
@@ -252,16 +253,22 @@ static void a_grant_is_not_made_writable(void **state)
     check_counts();
 }
 
-static void preempted_pins_go_on_and_are_abandoned(void **state)
+/* So many that nothing is done with all of them at once. */
+static void build_many_tables(void)
 {
     unsigned int l1 = 30;
 
-    (void)state;
     build_tables();
     for (unsigned int i = 1; i < 12; i++) {
         poke(page_of(guest, L2), i * 7, ENTRY(g(l1 + i), RW));
         poke(page_of(guest, l1 + i), i, ENTRY(g(DATA + 10), RW));
     }
+}
+
+static void preempted_pins_go_on_and_are_abandoned(void **state)
+{
+    (void)state;
+    build_many_tables();
     preempt_every = 1;
     assert_true(mmuext_begin(MMUEXT_PIN_L4_TABLE, g(L4)));
     check_counts();
@@ -304,6 +311,26 @@ static void dropping_a_subtree_is_preemptible(void **state)
     assert_int_equal(uses(page_of(guest, DATA + 9)), 0);
 }
 
+/* A kernel that never lets its preempted calls go on cannot have the hypervisor do two such works without a pause. */
+static void an_abandoned_drop_goes_before_another(void **state)
+{
+    unsigned int pauses = 0;
+    int rc;
+
+    (void)state;
+    build_many_tables();
+    assert_int_equal(mmuext(MMUEXT_PIN_L4_TABLE, g(L4)), 0);
+    preempt_every = 1;
+    (void)mmuext_begin(MMUEXT_UNPIN_TABLE, g(L4));
+    assert_int_not_equal(mfn_x(current->arch.old_guest_table), 0);
+    while ((rc = pv_new_guest_cr3(current, _mfn(g(DATA)))) == -ERESTART)
+        pauses++;
+    assert_true(pauses > 0);
+    assert_int_equal(rc, 0);
+    assert_int_equal(mfn_x(current->arch.old_guest_table), 0);
+    check_counts();
+}
+
 static void stale_writers_are_flushed(void **state)
 {
     (void)state;
@@ -318,6 +345,28 @@ static void stale_writers_are_flushed(void **state)
     assert_int_equal(mmuext(MMUEXT_UNPIN_TABLE, g(DATA)), 0);
     assert_int_equal(mmu_set(g(L1), 0, ENTRY(g(DATA), RW)), 0);
     assert_true(cpumask_test_cpu(3, &test_flushed));
+}
+
+/* dom0's CPU, 5, may still know the page as writable when its owner takes back what it gave in exchange. */
+static void stale_writers_are_known_after_a_failed_exchange(void **state)
+{
+    struct mmu_update req = { mfn_of(dom0, 0) << PAGE_SHIFT, ENTRY(g(DATA), RW) };
+    struct page_info *pg = page_of(guest, DATA);
+
+    (void)state;
+    become(dom0, 0);
+    assert_int_equal(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(dom0, 0)), 0);
+    assert_int_equal(mmu_update(&req, 1, 1), 0);
+    assert_int_equal(mmu_set(mfn_of(dom0, 0), 0, 0), 0);
+    cpumask_set_cpu(5, &cpu_online_map);
+
+    become(guest, 0);
+    assert_true(get_page(pg, guest));
+    assert_true(take_page(guest, pg));
+    assert_true(give_pages(guest, pg, 1));
+    assert_int_equal(mmuext(MMUEXT_PIN_L1_TABLE, g(DATA)), 0);
+    assert_true(cpumask_test_cpu(5, &test_flushed));
+    check_counts();
 }
 
 static void batches_stop_at_the_first_error(void **state)
@@ -444,6 +493,43 @@ static void shared_pages_keep_their_type(void **state)
     *pg = (struct page_info){ 0 };
 }
 
+#define SHARED_FRAME (RAM_FRAMES - 1)
+
+static bool stop_naming;
+static unsigned long named;
+
+static void *keep_naming(void *unused)
+{
+    become(other, 0);
+    while (!__atomic_load_n(&stop_naming, __ATOMIC_ACQUIRE)) {
+        assert_int_equal(mmu_set(SHARED_FRAME, 0, 0), -EINVAL);
+        __atomic_add_fetch(&named, 1, __ATOMIC_RELEASE);
+    }
+    return unused;
+}
+
+/* Another domain, on another CPU, has just locked the frame to see whether it is a page table of its own. */
+static void shared_pages_are_freed_while_others_name_them(void **state)
+{
+    struct page_info *pg = mfn_to_page(_mfn(SHARED_FRAME));
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, keep_naming, NULL), 0);
+    for (unsigned int i = 0; __atomic_load_n(&named, __ATOMIC_ACQUIRE) < 200000; i++) {
+        assert_int_equal(READ_ONCE(pg->type_info), 0);
+        share_page_with_guest(pg, guest, i % 2);
+        drop_allocated_ref(pg);
+        while (READ_ONCE(guest->xenheap_pages))
+            cpu_relax();
+        free_shared_page(pg);
+    }
+    __atomic_store_n(&stop_naming, true, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    assert_int_equal(pg->type_info, 0);
+    pages_freed = 0;
+}
+
 #define RULE(f) cmocka_unit_test_setup_teardown(f, make_world, end_world)
 
 int main(void)
@@ -454,8 +540,10 @@ int main(void)
         RULE(flags_that_no_entry_may_have), RULE(others_memory_and_devices_are_out_of_reach),
         RULE(dom0_maps_devices_and_guests), RULE(a_grant_is_not_made_writable),
         RULE(preempted_pins_go_on_and_are_abandoned), RULE(dropping_a_subtree_is_preemptible),
-        RULE(stale_writers_are_flushed), RULE(batches_stop_at_the_first_error), RULE(accessed_and_dirty_are_kept),
+        RULE(an_abandoned_drop_goes_before_another),
+        RULE(stale_writers_are_flushed), RULE(stale_writers_are_known_after_a_failed_exchange), RULE(batches_stop_at_the_first_error), RULE(accessed_and_dirty_are_kept),
         RULE(plain_writes_are_checked), RULE(contexts_set_from_outside), RULE(shared_pages_keep_their_type),
+        RULE(shared_pages_are_freed_while_others_name_them),
     };
 
     return cmocka_run_group_tests_name("PV memory: rules", tests, NULL, NULL);

@@ -14,8 +14,9 @@ struct cpuid_leaf;
 
 /* ---- Ports: x86/pv/emul_io.c ---- */
 
-/* Whether the guest's own rules (IOPL, I/O bitmap) let code in its present mode use these ports; bytes 1, 2 or 4. */
-bool pv_io_allowed(const struct vcpu *v, unsigned int port, unsigned int bytes);
+/* Whether the guest's own rules (IOPL, I/O bitmap) let code in its present mode use these ports; bytes 1, 2 or 4. v is the
+ * current vCPU, interrupts are on. */
+bool pv_io_allowed(struct vcpu *v, unsigned int port, unsigned int bytes);
 /* The access itself: what the domain may not touch reads as ones and is not written. */
 u32 pv_io_read(struct domain *d, unsigned int port, unsigned int bytes);
 void pv_io_write(struct domain *d, unsigned int port, unsigned int bytes, u32 value);

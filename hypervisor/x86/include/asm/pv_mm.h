@@ -18,8 +18,6 @@ void init_hypervisor_l4_slots(pte_t *l4);
 
 /* Loads v's page-table base (kernel's or user's by v->arch.flags) into CR3. */
 void write_ptbase(struct vcpu *v);
-/* Loads that of its kernel, whatever the mode; v->arch.flags must say the same before v runs on. */
-void write_ptbase_of_kernel(struct vcpu *v);
 /* Recomputes v->arch.cr3_kernel/cr3_user from v->arch.guest_table/guest_table_user. */
 void update_cr3(struct vcpu *v);
 /* MMUEXT_NEW_BASEPTR and MOV to CR3 by the current vCPU: installs mfn as its kernel L4, drops the old. -EINVAL, -ERESTART. */
@@ -34,7 +32,7 @@ int pv_drop_guest_tables(struct vcpu *v);
  * vCPU. x86/pv/pt_emul.c. */
 bool pv_pt_write_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs *regs);
 
-/* Reads the guest's own leaf PTE that maps va in v's current address space; 0 if none. */
+/* Reads the guest's own leaf PTE that maps va for the current vCPU's kernel; 0 if none. */
 pte_t guest_get_leaf_pte(unsigned long va);
 
 /*
