@@ -238,13 +238,25 @@ static int on_exists(void *context, uint16_t domid)
     return hv_domain_info(domid, &info);
 }
 
+static void log_lines(const char *text, size_t length)
+{
+    const char *end = text + length;
+
+    while (text < end) {
+        const char *newline = memchr(text, '\n', end - text), *stop = newline ? newline : end;
+
+        log_info("store: %.*s", (int)(stop - text), text);
+        text = newline ? newline + 1 : end;
+    }
+}
+
 static int on_report(void *context, const char *path, const char *text, size_t length)
 {
     int fd, rc = 0;
 
     (void)context;
     if (!path) {
-        log_info("store: %.*s", (int)length, text);
+        log_lines(text, length);
         return 0;
     }
     fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);

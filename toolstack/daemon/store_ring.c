@@ -30,6 +30,7 @@ struct ring {
     LIST_ENTRY(ring) link; /* of those to flush */
     bool to_flush;
     bool stopped; /* broke the rules; waits for the client to reconnect */
+    bool reconnecting; /* begins anew, which is not told yet */
     bool shutdown_told;
     unsigned int stops; /* how often it was stopped */
     uint16_t domid;
@@ -60,13 +61,21 @@ void ring_wake(struct ring *ring)
 }
 
 /* The client asked to begin anew: both queues empty, no watches, no transactions. */
-static void reconnect(struct ring *ring)
+static void begin_reconnection(struct ring *ring)
 {
-    struct xenstore_domain_interface *page = ring->page;
-
     log_debug("store: domain %u reconnects its ring", ring->domid);
     store_conn_reset(ring->conn);
     ring->stopped = false;
+    ring->reconnecting = true;
+    ring_wake(ring);
+}
+
+/* Journaled: tell the client. A daemon that is killed before this finds the client asking still. */
+static void end_reconnection(struct ring *ring)
+{
+    struct xenstore_domain_interface *page = ring->page;
+
+    ring->reconnecting = false;
     page->req_cons = page->req_prod = page->rsp_cons = page->rsp_prod = 0;
     page->error = XENSTORE_ERROR_NONE;
     __atomic_store_n(&page->connection, XENSTORE_CONNECTED, __ATOMIC_RELEASE);
@@ -129,9 +138,9 @@ static bool on_notified(void *context)
 {
     struct ring *ring = context;
 
-    if (load_index(&ring->page->connection) == XENSTORE_RECONNECT)
-        reconnect(ring);
-    if (ring->stopped)
+    if (load_index(&ring->page->connection) == XENSTORE_RECONNECT && !ring->reconnecting)
+        begin_reconnection(ring);
+    if (ring->stopped || ring->reconnecting)
         return true;
     if (read_requests(ring))
         ring_wake(ring);
@@ -148,6 +157,10 @@ static void flush(struct ring *ring)
 
     if (ring->stopped)
         return;
+    if (ring->reconnecting) {
+        end_reconnection(ring);
+        return;
+    }
     if (store_conn_dead(ring->conn)) {
         stop(ring, XENSTORE_ERROR_PROTO, "broke the protocol, or does not read its events");
         return;
@@ -266,6 +279,7 @@ int ring_rebind(struct ring *ring, uint32_t port)
         return fresh;
     port_unbind(ring->port);
     ring->port = fresh;
+    store_conn_set_port(ring->conn, port);
     port_notify(fresh);
     return 0;
 }

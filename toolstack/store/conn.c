@@ -119,6 +119,12 @@ void store_conn_set_user(struct store_conn *conn, void *user)
     conn->user = user;
 }
 
+void store_conn_set_port(struct store_conn *conn, uint32_t port)
+{
+    conn->port = port;
+    journal_conn(conn);
+}
+
 bool store_conn_dead(const struct store_conn *conn)
 {
     return conn->dead;

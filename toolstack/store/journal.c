@@ -323,9 +323,10 @@ static void replay_conn(struct store *store, uint16_t domid, struct reader *read
     uint32_t consumed = reader_u32(reader);
     uint32_t produced = reader_u32(reader);
 
-    /* A second record of the same connection: it was reset, or got a target. */
+    /* A second record of the same connection: it was reset, or got a target or another port. */
     if (!conn)
         conn = store_conn_domain(store, domid, frame, port, consumed, produced);
+    conn->port = port;
     conn->target = target;
     conn->next_transaction = next_transaction;
 }

@@ -200,6 +200,8 @@ static int do_read(struct request *request)
         rc = transaction_note_value(request->conn, request->tx, path);
     if (rc == 0)
         rc = node_for(request->conn, root_of(request), path, PERM_READ, &node);
+    if (rc == 0 && node->value_length > XENSTORE_PAYLOAD_MAX)
+        rc = -E2BIG;
     if (rc == 0)
         reply(request, node->value, node->value_length);
     return rc;

@@ -92,6 +92,8 @@ uint32_t store_conn_consumed(const struct store_conn *conn);
 uint32_t store_conn_produced(const struct store_conn *conn);
 void *store_conn_user(const struct store_conn *conn);
 void store_conn_set_user(struct store_conn *conn, void *user);
+/* The domain is reached by another event channel from now on. */
+void store_conn_set_port(struct store_conn *conn, uint32_t port);
 
 /*
  * Handle `length` bytes that arrived. Takes all of them unless the client leaves so much output unread that it has to

@@ -3,6 +3,9 @@
  * The store's protocol, seen by its clients: what xenstore.txt promises, what hostile clients try, what a restart
  * keeps.
  */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "describe.h"
 #include "harness.h"
 #include "store/internal.h"
@@ -191,6 +194,31 @@ static void test_quotas(void **state)
     expect_error(one, XS_TRANSACTION_START, 0, "", "ENOSPC");
     expect_reply(one, XS_RESET_WATCHES, 0, "", "OK");
     start_transaction(one);
+}
+
+/* A guest that has reached a quota is told of in the log, where it must not write what it likes. */
+static void test_log_stays_clean(void **state)
+{
+    struct harness *harness = *state;
+    struct store_conn *one = store_conn_domain(harness->store, 1, 1, 1, 0, 0);
+    int fd = memfd_create("log", 0), saved = dup(STDERR_FILENO);
+    char log[4096];
+    ssize_t length;
+
+    harness->store->quota.limit[QUOTA_WATCHES] = 0;
+    fflush(stderr);
+    dup2(fd, STDERR_FILENO);
+    expect_error(one, XS_WATCH, 0, "@a\n2026-01-01T00:00:00.000Z error: b\x1b[2J\x7f\xc2\x9b" "0c\r\0token", "E2BIG");
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    length = pread(fd, log, sizeof(log) - 1, 0);
+    close(fd);
+    assert_true(length > 1);
+    log[length - 1] = log[length - 1] == '\n' ? '\0' : log[length - 1];
+    log[length] = '\0';
+    assert_non_null(strstr(log, "@a"));
+    for (const char *at = log; *at; at++)
+        assert_false((unsigned char)*at < ' ' || *at == 0x7f || (unsigned char)*at == 0x9b);
 }
 
 static void test_transactions(void **state)
@@ -404,6 +432,21 @@ static void test_local_access(void **state)
     store_run_watches(store);
     assert_int_equal(local_events, 1);
     assert_null(store_get(store, "/w/x"));
+}
+
+/* The daemon itself may write a value that no reply has room for: its length would break the reader's connection. */
+static void test_value_beyond_a_reply(void **state)
+{
+    struct harness *harness = *state;
+    struct store_conn *dom0 = store_conn_socket(harness->store, NULL);
+    char value[XENSTORE_PAYLOAD_MAX + 2];
+
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    store_put(harness->store, "/a", "%s", value);
+    expect_error(dom0, XS_READ, 0, "/a", "E2BIG");
+    store_put(harness->store, "/a", "%s", value + 1);
+    expect_node(dom0, 0, "/a", value + 1);
 }
 
 static void test_directory_part(void **state)
@@ -719,12 +762,14 @@ int main(void)
         TEST(test_torn_and_oversized_messages),
         TEST(test_permissions),
         TEST(test_quotas),
+        TEST(test_log_stays_clean),
         TEST(test_transactions),
         TEST(test_transaction_conflicts),
         TEST(test_commit_without_permission),
         TEST(test_watches),
         TEST(test_special_watches),
         TEST(test_local_access),
+        TEST(test_value_beyond_a_reply),
         TEST(test_directory_part),
         TEST(test_domains),
         TEST(test_unread_output),

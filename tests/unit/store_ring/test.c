@@ -257,6 +257,40 @@ static void test_wild_request_index(void **state)
     expect_reply(XS_GET_DOMAIN_PATH, 5, "/local/domain/1", 16);
 }
 
+/* A client that begins anew does so whenever the daemon is killed meanwhile. */
+static void test_kill_at_reconnection(void **state)
+{
+    (void)state;
+    for (int when = 0; when < 3; when++) {
+        send_request(XS_GET_DOMAIN_PATH, 1, "1", 2);
+        page->connection = XENSTORE_RECONNECT;
+        notify();
+        if (when == 0)
+            kill_and_restart();
+        write_journal();
+        if (when == 1)
+            kill_and_restart();
+        rings_flush();
+        if (when == 2)
+            kill_and_restart();
+        settle();
+        assert_int_equal(page->connection, XENSTORE_CONNECTED);
+        assert_int_equal(page->error, XENSTORE_ERROR_NONE);
+        send_request(XS_GET_DOMAIN_PATH, 2, "1", 2);
+        expect_reply(XS_GET_DOMAIN_PATH, 2, "/local/domain/1", 16);
+    }
+}
+
+/* Introduced again with another event channel, the domain is served by that one after a restart as well. */
+static void test_kill_after_rebind(void **state)
+{
+    (void)state;
+    assert_int_equal(ring_rebind(store_conn_user(store_find_domain(the_store, 1)), 9), 0);
+    settle();
+    kill_and_restart();
+    assert_int_equal(store_conn_port(store_find_domain(the_store, 1)), 9);
+}
+
 static void test_wild_response_index(void **state)
 {
     char request[64];
@@ -368,6 +402,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_round_trips),
         TEST(test_wild_request_index),
+        TEST(test_kill_at_reconnection),
+        TEST(test_kill_after_rebind),
         TEST(test_wild_response_index),
         TEST(test_oversized_message),
         TEST(test_overwritten_indices),
