@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "printable.h"
+
 void failure_what(struct failure *failure, const char *format, ...)
 {
     va_list args;
@@ -67,4 +69,8 @@ void failure_from_reply(struct failure *failure, const json_t *reply)
     failure_what(failure, "%s", what ? what : "the request failed");
     failure_why(failure, "%s", why ? why : "no reason was given");
     failure_remedy(failure, "%s", remedy ? remedy : "look into the daemon's log");
+    /* Other programs' words may be in it, and those of the images that they read. */
+    make_printable(failure->what, strlen(failure->what));
+    make_printable(failure->why, strlen(failure->why));
+    make_printable(failure->remedy, strlen(failure->remedy));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Log lines, one write each, so that lines of several processes on one descriptor do not mix.
+ * Log lines, one write each, so that lines of several processes on one descriptor do not mix. What guests and images
+ * bring into them can neither begin a line nor command a terminal.
  */
 #include "log.h"
 
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "printable.h"
 
 static enum log_level log_level = LOG_LEVEL_INFO;
 
@@ -35,6 +38,7 @@ static void log_line(enum log_level level, const char *format, va_list args)
     wrote = vsnprintf(line + length, sizeof(line) - length - 1, format, args);
     if (wrote > 0)
         length += (size_t)wrote < sizeof(line) - length - 2 ? (size_t)wrote : sizeof(line) - length - 2;
+    make_printable(line, length);
     line[length++] = '\n';
     /* Nobody is left to tell if standard error cannot be written. */
     if (write(STDERR_FILENO, line, length) < 0)

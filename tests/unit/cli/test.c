@@ -283,6 +283,20 @@ static void names_nearby_are_found(void **state)
 }
 
 /* Text of pieces that mean something, strewn at random: either read or refused with all three parts of an error. */
+/* The daemon passes on what qemu-img says of an image, in which the image may have a word. */
+static void replies_command_no_terminal(void **state)
+{
+    json_t *reply = json_pack("{s:b, s:{s:s, s:s, s:s}}", "ok", 0, "error", "what", "a\nb", "why",
+                              "\033]0;evil\a \xc2\x9b" "2J caf\xc3\xa9", "remedy", "c\rd\x7f");
+
+    (void)state;
+    failure_from_reply(&failure, reply);
+    json_decref(reply);
+    assert_string_equal(failure.what, "a?b");
+    assert_string_equal(failure.why, "?]0;evil? ??2J caf\xc3\xa9");
+    assert_string_equal(failure.remedy, "c?d?");
+}
+
 static void random_text_never_harms(void **state)
 {
     static const char *const pieces[] = {
@@ -346,6 +360,7 @@ int main(void)
         cmocka_unit_test(network_cards_are_understood),
         cmocka_unit_test(options_of_network_cards_are_typed),
         cmocka_unit_test(names_nearby_are_found),
+        cmocka_unit_test(replies_command_no_terminal),
         cmocka_unit_test(random_text_never_harms),
     };
 
