@@ -28,22 +28,28 @@ struct core_dump {
     void *context;
 };
 
+/* What a writer leaves that is killed. */
+static void remove_part(const char *path)
+{
+    char *part = xasprintf("%s.part", path);
+
+    unlink(part);
+    free(part);
+}
+
 static void on_written(void *context, int status, const char *output)
 {
     struct core_dump *dump = context;
     json_t *result = json_loads(output, 0, NULL);
     struct failure failure;
-    char *part;
 
     if (json_is_true(json_object_get(result, "ok"))) {
         dump->done(dump->context, json_integer_value(json_object_get(result, "size")), NULL);
     } else {
-        part = xasprintf("%s.part", dump->path);
-        unlink(part);
-        free(part);
         if (result) {
             failure_from_reply(&failure, result);
         } else {
+            remove_part(dump->path);
             failure_what(&failure, "cannot write the core file %s", dump->path);
             failure_why(&failure, WIFSIGNALED(status) ? "its writer was ended by signal %d" : "its writer failed",
                         WTERMSIG(status));
@@ -123,6 +129,21 @@ static bool remove_oldest(const char *name, int most)
     }
     free(oldest);
     return count > most;
+}
+
+void core_dumps_recover(void)
+{
+    DIR *directory = opendir(DUMP_DIR);
+    struct dirent *entry;
+
+    while (directory && (entry = readdir(directory))) {
+        size_t length = strlen(entry->d_name), suffix = strlen(".core.part");
+
+        if (length > suffix && !strcmp(entry->d_name + length - suffix, ".core.part"))
+            unlinkat(dirfd(directory), entry->d_name, 0);
+    }
+    if (directory)
+        closedir(directory);
 }
 
 char *core_dump_path(const char *name)

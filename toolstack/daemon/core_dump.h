@@ -9,7 +9,10 @@
 
 #include "lib/failure.h"
 
+/* Tests have another. */
+#ifndef DUMP_DIR
 #define DUMP_DIR "/var/lib/domus/dump"
+#endif
 
 /* Called once with the size of the file in bytes, or with `failure` not NULL. */
 typedef void (*core_dump_fn)(void *context, uint64_t size, const struct failure *failure);
@@ -31,6 +34,9 @@ void core_dump_cancel(struct core_dump *dump);
  * cores of that name are removed: a guest that crashes again and again must not fill the disk.
  */
 char *core_dump_path(const char *name);
+
+/* After a start of the daemon: remove what those have left in DUMP_DIR who were at it when the last one ended. */
+void core_dumps_recover(void);
 
 /* The body of the process: writes the result to standard output as JSON. Returns its exit status. */
 int core_dump_main(uint32_t domid, const char *path);

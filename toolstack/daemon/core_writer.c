@@ -197,9 +197,11 @@ static bool open_part(struct writer *writer)
 {
     if (access(writer->path, F_OK) == 0)
         return fail(writer, "remove it, or name another file", "the file is there already");
-    writer->fd = open(writer->part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    /* One that is there may be another dump's, or of somebody who would read the guest's memory in it. */
+    writer->fd = open(writer->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (writer->fd < 0)
-        return fail(writer, "name a file that can be made", "%s: %s", writer->part, strerror(errno));
+        return fail(writer, errno == EEXIST ? "remove it, or name another file" : "name a file that can be made",
+                    "%s: %s", writer->part, strerror(errno));
     return true;
 }
 

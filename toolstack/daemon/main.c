@@ -210,6 +210,7 @@ static bool start(void)
         return false;
     }
     domains_load();
+    core_dumps_recover();
     disk_servers_recover();
     lifecycle_recover();
     return api_open() == 0;

@@ -16,6 +16,7 @@
 
 #include "core_file.h"
 #include "guest_frames.h"
+#include "writer_test.h"
 
 /* --- the file ---------------------------------------------------------------------------------------------------- */
 
@@ -95,6 +96,15 @@ static void make_list(shared_info_t *shared, uint64_t address)
     shared->arch.p2m_cr3 = 1 << 12;
     shared->arch.p2m_vaddr = address;
     shared->arch.max_pfn = 1024;
+}
+
+void make_guest(void)
+{
+    static shared_info_t shared;
+
+    make_list(&shared, 0xffffc90000000000);
+    memory[5][0] = 7;
+    memcpy(memory[SHARED_FRAME], &shared, sizeof(shared) < sizeof(memory[0]) ? sizeof(shared) : sizeof(memory[0]));
 }
 
 static void a_list_is_read(void **state)
@@ -185,5 +195,5 @@ int main(void)
         cmocka_unit_test(a_tree_is_read),
     };
 
-    return cmocka_run_group_tests_name("core files", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("core files", tests, NULL, NULL) + run_writer_tests();
 }
