@@ -137,7 +137,8 @@ void cache_keep(const struct cache *cache, int fd, const struct cache_key *key)
 {
     char self[64];
 
-    if (cache->folder < 0)
+    /* Its name must not lead to half of it when the power fails. */
+    if (cache->folder < 0 || fdatasync(fd) < 0)
         return;
     make_room(cache);
     snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);

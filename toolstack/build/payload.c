@@ -86,7 +86,7 @@ static int find_in_bzimage(const uint8_t *image, size_t size, struct payload *pa
     if (identify(payload, failure) < 0)
         return -1;
     if (payload->compression != COMPRESSION_GZIP && payload->compression != COMPRESSION_NONE) {
-        if (length < BZ_SIZE_TRAILER)
+        if (length < BZ_SIZE_TRAILER + sizeof(signatures[0].magic))
             return refuse(failure, remedy_damaged, "the packed kernel inside it is only %zu bytes long", length);
         payload->size -= BZ_SIZE_TRAILER;
     }

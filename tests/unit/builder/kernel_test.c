@@ -25,6 +25,29 @@ static const char *in_folder(const char *name)
     return path;
 }
 
+/* What was last written to the disk. */
+static ino_t synced;
+
+int __wrap_fdatasync(int fd)
+{
+    struct stat status;
+
+    assert_int_equal(fstat(fd, &status), 0);
+    synced = status.st_ino;
+    return 0;
+}
+
+/* A name in the cache must not outlive what it leads to when the power fails. */
+int __real_linkat(int from_folder, const char *from, int to_folder, const char *to, int flags);
+int __wrap_linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
+{
+    struct stat status;
+
+    assert_int_equal(fstatat(from_folder, from, &status, 0), 0);
+    assert_int_equal(status.st_ino, synced);
+    return __real_linkat(from_folder, from, to_folder, to, flags);
+}
+
 static int set_up(void **state)
 {
     (void)state;

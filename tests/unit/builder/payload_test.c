@@ -2,6 +2,7 @@
 /*
  * Kernel files: each way of packing is found and unpacked, and no truncated or spoilt one is taken for whole.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -77,6 +78,31 @@ static void truncated_is_refused(void **state)
         }
         for (size_t size = 0; size + 100 < bz.size; size += 7)
             assert_int_equal(unpacked(bz.data, size, KERNEL_SIZE_MAX, NULL), -1);
+        image_free(&packed);
+        image_free(&bz);
+    }
+    image_free(&kernel);
+}
+
+/* A bzImage that claims a packed kernel of only some bytes, at the very end of a block of the sanitizer's. */
+static void tiny_payload_is_refused(void **state)
+{
+    struct image kernel = elf_image();
+
+    (void)state;
+    for (size_t i = 1; i < ALL; i++) {
+        struct image packed = packed_image(&kernel, all[i]);
+        struct image bz = bz_image(&packed, all[i], kernel.size);
+
+        for (uint32_t length = 0; length < 12; length++) {
+            size_t size = 5 * 512 + 0x40 + length;
+            uint8_t *cut = malloc(size);
+
+            memcpy(cut, bz.data, size);
+            memcpy(cut + 0x24c, &length, sizeof(length));
+            assert_true(unpacked(cut, size, KERNEL_SIZE_MAX, NULL) <= 0);
+            free(cut);
+        }
         image_free(&packed);
         image_free(&bz);
     }
@@ -162,6 +188,7 @@ int run_payload_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format_unpacks),  cmocka_unit_test(truncated_is_refused),
+        cmocka_unit_test(tiny_payload_is_refused),
         cmocka_unit_test(spoilt_never_harms),    cmocka_unit_test(limit_holds),
         cmocka_unit_test(other_files_are_named), cmocka_unit_test(old_protocol_is_refused),
     };
