@@ -48,7 +48,7 @@ struct store *the_store;
 char host_file[32], host_program[] = "/proc/self/exe";
 
 static struct guest {
-    bool there, introduced;
+    bool there, introduced, held;
     struct xen_domctl_getdomaininfo info;
     struct xencons_interface *console;
     port_fn notified;
@@ -57,14 +57,33 @@ static struct guest {
 
 static bool pools[POOLS] = { true };
 static int next_error;
+static unsigned int calls_before_error;
+static bool back_ends_held;
 static uint64_t now_ms = 1000000;
 static bool dirty;
 
 /* --- the hypervisor ---------------------------------------------------------------------------------------------- */
 
-void host_fail_next(int error)
+void host_fail_later(int error, unsigned int calls)
 {
     next_error = error;
+    calls_before_error = calls;
+}
+
+void host_fail_next(int error)
+{
+    host_fail_later(error, 0);
+}
+
+void host_hold_back_ends(bool held)
+{
+    back_ends_held = held;
+}
+
+void host_hold_domain(uint32_t domid, bool held)
+{
+    guests[domid].held = held;
+    guests[domid].there &= held;
 }
 
 /* The error that this call is to end with. */
@@ -72,6 +91,10 @@ static int trouble(void)
 {
     int error = next_error;
 
+    if (error && calls_before_error > 0) {
+        calls_before_error--;
+        return 0;
+    }
     next_error = 0;
     return error;
 }
@@ -537,10 +560,10 @@ bool host_end_child(unsigned int way)
         end_builder(child, way);
     } else if (child->kind == REAPER) {
         require(child->domid != 0 && child->domid < HOST_DOMAINS);
-        guests[child->domid].there = guests[child->domid].there && way;
+        guests[child->domid].there = guests[child->domid].there && (way || guests[child->domid].held);
         child->done(child->context, way ? 1 << 8 : 0, "");
         /* A number that was not given back at once is later. */
-        guests[child->domid].there = false;
+        guests[child->domid].there = guests[child->domid].held;
     } else if (child->kind == RESIZER) {
         struct failure failure = { .why = "no", .remedy = "none" };
 
@@ -584,10 +607,44 @@ bool disk_server_possible(const struct disk_config *disk, struct failure *failur
     return trouble() ? (failure_why(failure, "no"), failure_remedy(failure, "none"), false) : true;
 }
 
+/* A disk that has a server. */
+struct disk_served {
+    LIST_ENTRY(disk_served) link;
+    char uuid[37];
+    uint32_t number;
+};
+
+static LIST_HEAD(, disk_served) served_list = LIST_HEAD_INITIALIZER(served_list);
+
+static struct disk_served *served_find(const char *uuid, uint32_t number)
+{
+    struct disk_served *served;
+
+    LIST_FOREACH(served, &served_list, link) {
+        if (served->number == number && !strcmp(served->uuid, uuid))
+            return served;
+    }
+    return NULL;
+}
+
+bool host_serves_disk(const char *uuid, uint32_t number)
+{
+    return served_find(uuid, number);
+}
+
 int disk_server_start(const char *uuid, const struct disk_config *disk, struct failure *failure)
 {
-    (void)uuid;
-    return disk_server_possible(disk, failure) ? 0 : -1;
+    struct disk_served *served = served_find(uuid, disk->number);
+
+    if (!disk_server_possible(disk, failure))
+        return -1;
+    if (!served) {
+        served = xcalloc(1, sizeof(*served));
+        strcpy(served->uuid, uuid);
+        served->number = disk->number;
+        LIST_INSERT_HEAD(&served_list, served, link);
+    }
+    return 0;
 }
 
 enum server_state disk_server_state(const char *uuid, const struct disk_config *disk, dev_t *node)
@@ -625,10 +682,48 @@ void disk_server_forget_caller(const void *context)
     }
 }
 
+static void stop_servers(const char *uuid, bool (*chosen)(const struct disk_served *served, const void *context),
+                         const void *context)
+{
+    struct disk_served *served, *next;
+
+    for (served = LIST_FIRST(&served_list); served; served = next) {
+        next = LIST_NEXT(served, link);
+        if (strcmp(served->uuid, uuid) || !chosen(served, context))
+            continue;
+        LIST_REMOVE(served, link);
+        free(served);
+    }
+}
+
+static bool is_of(const struct disk_served *served, const void *context)
+{
+    const struct disk_config *disk = context;
+
+    return !disk || disk->number == served->number;
+}
+
 void disk_server_stop(const char *uuid, const struct disk_config *disk)
 {
-    (void)uuid;
-    (void)disk;
+    stop_servers(uuid, is_of, disk);
+}
+
+static bool is_unwanted(const struct disk_served *served, const void *context)
+{
+    const struct domain *domain;
+
+    (void)context;
+    LIST_FOREACH(domain, &domains, link) {
+        for (unsigned int i = 0; !strcmp(domain->config->uuid, served->uuid) && i < domain->config->disk_count; i++)
+            if (domain->config->disks[i].number == served->number)
+                return false;
+    }
+    return true;
+}
+
+void disk_server_stop_unwanted(const char *uuid)
+{
+    stop_servers(uuid, is_unwanted, NULL);
 }
 
 static int state_of(const char *path)
@@ -702,10 +797,15 @@ void host_write_console(uint32_t domid, uint32_t index)
 
 bool host_is_empty(void)
 {
-    for (int i = 1; i < HOST_DOMAINS; i++)
-        if (guests[i].there || guests[i].introduced || guests[i].console || guests[i].notified)
+    char path[32];
+
+    for (int i = 1; i < HOST_DOMAINS; i++) {
+        snprintf(path, sizeof(path), "/local/domain/%d", i);
+        if (guests[i].there || guests[i].introduced || guests[i].console || guests[i].notified ||
+            store_node(the_store, path))
             return false;
-    return TAILQ_EMPTY(&children);
+    }
+    return TAILQ_EMPTY(&children) && LIST_EMPTY(&served_list);
 }
 
 uint32_t host_guest(unsigned int index)
@@ -726,7 +826,7 @@ int __wrap_access(const char *path, int mode)
 
     if (sscanf(path, "/sys/bus/xen-backend/devices/%3[a-z]-%u-%u", kind, &domid, &number) == 3) {
         snprintf(node, sizeof(node), "/local/domain/0/backend/%s/%u/%u", kind, domid, number);
-        return store_node(the_store, node) ? 0 : -1;
+        return back_ends_held || store_node(the_store, node) ? 0 : -1;
     }
     if (!strncmp(path, "/sys/class/net/", 15))
         return strstr(path, "xenbr0") ? 0 : -1;

@@ -33,9 +33,14 @@ void host_look(void);
 
 /* The next call of the hypervisor or start of a process fails with `error`, if it is negative. */
 void host_fail_next(int error);
+/* The same, after `calls` that are served. */
+void host_fail_later(int error, unsigned int calls);
 
 /* The oldest child process ends: as it should, or by the `way` 1, 2, ... badly. False if there is none. */
 bool host_end_child(unsigned int way);
+
+/* Something holds memory of a domain, so that it does not go, or lets go of it. */
+void host_hold_domain(uint32_t domid, bool held);
 
 /* The number of one of the guests that there are. */
 uint32_t host_guest(unsigned int index);
@@ -47,7 +52,16 @@ void host_write_console(uint32_t domid, uint32_t index);
 /* dom0's kernel and the guests do their part for devices and memory, or refuse. */
 void host_serve_devices(bool well);
 
-/* Whether there is nothing but dom0: no domain, process, mapping or introduction to the store. */
+/* dom0's kernel lets go of no back end, or does. */
+void host_hold_back_ends(bool held);
+
+/* Whether a disk of the domain with this uuid has a server. */
+bool host_serves_disk(const char *uuid, uint32_t number);
+
+/*
+ * Whether there is nothing but dom0: no domain, process, server of a disk, mapping, introduction
+ * to the store or node in it.
+ */
 bool host_is_empty(void);
 
 #endif

@@ -23,6 +23,9 @@
 #include "other_console.h"
 #include "session.h"
 
+/* More than anyone waits, and little enough to be added to the time of day. */
+#define WAIT_MAX_S (100LL * 366 * 86400)
+
 /* --- waiting ----------------------------------------------------------------------------------------------------- */
 
 /* The domain is gone, or has been replaced by its successor. */
@@ -225,7 +228,7 @@ static void op_unpause(struct session *session, json_t *request)
 static void ask_guest(struct session *session, json_t *request, const char *verb, const char *word, bool reboot)
 {
     json_int_t wait = json_integer_value(json_object_get(request, "wait"));
-    struct timeval timeout = { .tv_sec = wait };
+    struct timeval timeout = { .tv_sec = wait < WAIT_MAX_S ? wait : WAIT_MAX_S };
     struct subject subject;
     struct failure failure;
 
@@ -304,8 +307,10 @@ static void op_rename(struct session *session, json_t *request)
     free(subject.domain->config->name);
     subject.domain->config->name = xstrdup(name);
     json_object_set_new(subject.domain->object, "name", json_string(name));
+    if (subject.domain->next)
+        json_object_set_new(subject.domain->next, "name", json_string(name));
     domain_save(subject.domain);
-    if (subject.domid >= 0)
+    if (domain_stands(subject.domain))
         guest_store_rename(subject.domain);
     session_send_domid(session, subject.domid);
 }

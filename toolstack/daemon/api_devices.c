@@ -40,7 +40,7 @@ static void describe_disk(json_t *object, const char *backend)
 
 static void describe_card(json_t *object, const char *frontend, const char *backend)
 {
-    copy_node(object, "mac", frontend, "mac", false);
+    copy_node(object, "mac", backend, "mac", false);
     copy_node(object, "bridge", backend, "bridge", false);
     copy_node(object, "rate", backend, "rate", false);
     copy_node(object, "tx_ring_ref", frontend, "tx-ring-ref", true);

@@ -20,22 +20,6 @@
 /* How many CPUs at most a list of them can name in a reply. */
 #define LIST_SIZE 512
 
-/* Find a domain that has a number. */
-static bool find_numbered(struct session *session, json_t *request, const char *verb, struct subject *subject,
-                          struct failure *failure)
-{
-    if (!session_find_subject(session, request, verb, false, subject))
-        return false;
-    failure_what(failure, "cannot %s domain %s", verb,
-                 subject->domid >= 0 ? host_domain_name(subject->domid) : subject->domain->config->name);
-    if (subject->domid >= 0 && !(subject->domain && subject->domain->state == DOMAIN_BUILDING))
-        return true;
-    failure_why(failure, "it is still being made");
-    failure_remedy(failure, "try again in a moment");
-    session_fail(session, failure);
-    return false;
-}
-
 static void refuse(struct session *session, struct failure *failure, int rc)
 {
     failure_why(failure, "the hypervisor refuses: %s", strerror(-rc));
@@ -85,7 +69,7 @@ static void change_memory(struct session *session, json_t *request, const char *
     json_int_t kib;
 
     if (!take_number(session, request, "memory_kib", 1, &kib) ||
-        !find_numbered(session, request, verb, &subject, &failure))
+        !session_find_standing(session, request, verb, &subject, &failure))
         return;
     /* Configurations and records count MiB. */
     kib = kib > (json_int_t)CONFIG_MEMORY_MAX_KIB ? (json_int_t)CONFIG_MEMORY_MAX_KIB + 1024 : (kib + 1023) & ~1023LL;
@@ -127,7 +111,7 @@ static void op_vcpu_set(struct session *session, json_t *request)
     int rc;
 
     if (!take_number(session, request, "vcpus", 1, &count) ||
-        !find_numbered(session, request, "set the virtual CPUs of", &subject, &failure))
+        !session_find_standing(session, request, "set the virtual CPUs of", &subject, &failure))
         return;
     rc = hv_domain_info(subject.domid, &info);
     if (rc) {
@@ -192,8 +176,8 @@ static void op_vcpus(struct session *session, json_t *request)
     struct failure failure;
     struct domain_set set;
 
-    if (json_object_get(request, "domain") && !find_numbered(session, request, "list the virtual CPUs of", &subject,
-                                                             &failure))
+    if (json_object_get(request, "domain") &&
+        !session_find_standing(session, request, "list the virtual CPUs of", &subject, &failure))
         return;
     array = json_array();
     domain_set_read(&set);
@@ -268,7 +252,7 @@ static void op_vcpu_pin(struct session *session, json_t *request)
     unsigned int first, last;
     int rc = 0;
 
-    if (!find_numbered(session, request, "pin virtual CPUs of", &subject, &failure))
+    if (!session_find_standing(session, request, "pin virtual CPUs of", &subject, &failure))
         return;
     rc = hv_domain_info(subject.domid, &info);
     if (rc) {
@@ -350,7 +334,7 @@ static void op_sched(struct session *session, json_t *request)
     struct domain_set set;
     json_t *array;
 
-    if (json_object_get(request, "domain") && !find_numbered(session, request, "schedule", &subject, &failure))
+    if (json_object_get(request, "domain") && !session_find_standing(session, request, "schedule", &subject, &failure))
         return;
     if (weight == 0 || weight == -2 || cap == -2 || (subject.domid < 0 && (weight >= 0 || cap >= 0))) {
         failure_what(&failure, "cannot change how domains are scheduled");
@@ -528,7 +512,7 @@ static void op_pool_migrate(struct session *session, json_t *request)
     int id = find_pool(session, request, "move a domain to", &failure), rc;
     char name[128];
 
-    if (id < 0 || !find_numbered(session, request, "move", &subject, &failure))
+    if (id < 0 || !session_find_standing(session, request, "move", &subject, &failure))
         return;
     rc = pool_migrate(id, subject.domid, &failure);
     if (rc >= 0 && subject.domain) {

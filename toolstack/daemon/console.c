@@ -237,6 +237,11 @@ static void take_input(struct viewer *viewer)
 
     if (got > 0)
         bytes_append(&console->input, data, got);
+    /* The watermark alone would have libevent call again and again for what has to wait. */
+    if (evbuffer_get_length(buffer) >= INPUT_MAX)
+        bufferevent_disable(viewer->connection, EV_READ);
+    else
+        bufferevent_enable(viewer->connection, EV_READ);
 }
 
 static void on_viewer_input(struct bufferevent *connection, void *context)

@@ -489,6 +489,17 @@ void disk_server_stop(const char *uuid, const struct disk_config *disk)
     }
 }
 
+void disk_server_stop_unwanted(const char *uuid)
+{
+    struct server *server, *next;
+
+    for (server = LIST_FIRST(&servers); server; server = next) {
+        next = LIST_NEXT(server, link);
+        if (server->phase != PHASE_ENDING && !strcmp(server->uuid, uuid) && !server_is_wanted(server))
+            stop(server);
+    }
+}
+
 /* --- after a restart of the daemon -------------------------------------------------------------------------------- */
 
 /* The daemon may have ended at any point: only a server that is known to be connected is left as it is. */

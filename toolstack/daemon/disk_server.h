@@ -44,6 +44,9 @@ void disk_server_forget_caller(const void *context);
 /* End the server of one disk, or of all disks of a domain (`disk` NULL); their back ends must be gone. */
 void disk_server_stop(const char *uuid, const struct disk_config *disk);
 
+/* End the servers of disks that the domain was being given and does not have. */
+void disk_server_stop_unwanted(const char *uuid);
+
 /* After a start of the daemon, when it has read its domains: find the servers again. Those of other disks are ended. */
 void disk_servers_recover(void);
 

@@ -112,18 +112,18 @@ static bool follow(struct server *server, event_callback_fn ended)
 bool server_process_start(struct server *server, int listener, event_callback_fn ended)
 {
     int go[2], error;
+    pid_t pid;
     bool good;
 
     if (pipe2(go, O_CLOEXEC) < 0)
         return false;
-    server->process.pid = fork();
-    if (server->process.pid == 0) {
+    pid = fork();
+    if (pid == 0) {
         close(go[1]);
         run(server, listener, go[0]);
     }
-    if (server->process.pid < 0)
-        server->process.pid = 0;
-    good = server->process.pid && follow(server, ended);
+    server->process.pid = pid > 0 ? pid : 0;
+    good = pid > 0 && follow(server, ended);
     error = errno;
     close(go[0]);
     if (good)
@@ -131,6 +131,9 @@ bool server_process_start(struct server *server, int listener, event_callback_fn
     if (good && write(go[1], "", 1) != 1)
         log_error("the process of " PROGRAM " has gone before it began");
     close(go[1]);
+    /* One that was not told to begin ends at once. */
+    if (pid > 0 && !good)
+        waitpid(pid, NULL, 0);
     errno = error;
     return good;
 }

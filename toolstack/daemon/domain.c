@@ -118,6 +118,11 @@ void domain_use_next(struct domain *domain)
     domain->next = NULL;
 }
 
+bool domain_stands(const struct domain *domain)
+{
+    return domain->state == DOMAIN_RUNNING || domain->state == DOMAIN_DUMPING || domain->state == DOMAIN_PRESERVED;
+}
+
 time_t domain_uptime(const struct domain *domain)
 {
     return host_uptime() - domain->started;

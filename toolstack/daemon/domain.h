@@ -88,6 +88,9 @@ struct domain *domain_by_id(int domid);
 /* Let the configuration that it is to have when it is made again be its own, if there is one and it still holds. */
 void domain_use_next(struct domain *domain);
 
+/* Whether it is made and not being taken down: what the store has of it may be changed. */
+bool domain_stands(const struct domain *domain);
+
 /* How long its guest has run, in seconds. */
 time_t domain_uptime(const struct domain *domain);
 

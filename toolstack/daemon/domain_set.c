@@ -12,6 +12,12 @@
 /* As many as fit in one page, of which the hypercalls' buffers are kept. */
 #define BATCH ((int)(HV_PAGE_SIZE / sizeof(struct xen_domctl_getdomaininfo)))
 
+void domain_set_free(struct domain_set *set)
+{
+    free(set->list);
+    memset(set, 0, sizeof(*set));
+}
+
 int domain_set_read(struct domain_set *set)
 {
     uint32_t first = 0;
@@ -22,19 +28,13 @@ int domain_set_read(struct domain_set *set)
         set->list = xrealloc(set->list, (set->count + BATCH) * sizeof(*set->list));
         got = hv_domain_list(first, BATCH, set->list + set->count);
         if (got < 0) {
-            set->count = 0;
+            domain_set_free(set);
             return got;
         }
         set->count += got;
         first = got ? set->list[set->count - 1].domain + 1 : 0;
     } while (got == BATCH);
     return 0;
-}
-
-void domain_set_free(struct domain_set *set)
-{
-    free(set->list);
-    memset(set, 0, sizeof(*set));
 }
 
 const struct xen_domctl_getdomaininfo *domain_set_find(const struct domain_set *set, uint32_t domid)

@@ -14,7 +14,7 @@ struct domain_set {
     int count;
 };
 
-/* Read it anew. 0 or -errno; then it is empty. Free it in either case. */
+/* Read it anew. 0 or -errno; then it is empty, and there is nothing to free. */
 int domain_set_read(struct domain_set *set);
 void domain_set_free(struct domain_set *set);
 

@@ -32,13 +32,13 @@ static void refuse(struct session *session, const char *what, const char *why, c
 /* Find a guest that is there to be told something; false after the failure was sent. */
 static bool find_guest(struct session *session, json_t *request, const char *verb, struct subject *subject)
 {
-    if (!session_find_subject(session, request, verb, false, subject))
+    struct failure failure;
+
+    if (!session_find_standing(session, request, verb, subject, &failure))
         return false;
     if (subject->domid > 0)
         return true;
-    refuse(session, subject->domid == 0 ? "cannot do that to dom0" : "cannot reach the guest",
-           subject->domid == 0 ? "dom0 is not a guest" : "it is still being made",
-           subject->domid == 0 ? "name another domain" : "try again in a moment");
+    refuse(session, "cannot do that to dom0", "dom0 is not a guest", "name another domain");
     return false;
 }
 

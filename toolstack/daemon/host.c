@@ -51,8 +51,18 @@ const char *host_shutdown_reason(unsigned int reason)
 const char *host_domain_name(int domid)
 {
     struct domain *domain = domain_by_id(domid);
+    const char *name;
+    json_t *text;
 
-    return domain ? domain->config->name : guest_store_name(domid);
+    if (domain)
+        return domain->config->name;
+    /* Other tools may have written what is no UTF-8, and cannot be sent. */
+    name = guest_store_name(domid);
+    text = json_string(name);
+    if (!text)
+        return "?";
+    json_decref(text);
+    return name;
 }
 
 bool host_name_free(const char *name, struct failure *failure)
@@ -176,10 +186,9 @@ static json_t *describe(const struct xen_domctl_getdomaininfo *info)
                        "max_vcpus", (int)(info->max_vcpu_id + 1), "state",
                        state_name(info, domain), "shutdown_reason", reason, "cpu_time_ns", (json_int_t)info->cpu_time,
                        "managed", domain != NULL);
-    if (object && (domain || info->domain == 0))
+    if (domain || info->domain == 0)
         json_object_set_new(object, "uptime_s", json_integer(domain ? domain_uptime(domain) : host_uptime()));
-    /* A name that is no UTF-8, in a store node that others wrote. */
-    return object ? object : json_pack("{s:i}", "domid", (int)info->domain);
+    return object;
 }
 
 /* A domain that has no number yet, or none any more. */
@@ -202,7 +211,6 @@ json_t *host_domains(struct failure *failure)
     int rc = domain_set_read(&set);
 
     if (rc) {
-        domain_set_free(&set);
         failure_what(failure, "cannot list the domains");
         failure_why(failure, "the hypervisor refuses: %s", strerror(-rc));
         failure_remedy(failure, "see the hypervisor's messages (domus dmesg)");

@@ -28,7 +28,7 @@ const char *host_shutdown_reason(unsigned int reason);
 /* False, with *failure set, if a domain that others made has the name. */
 bool host_name_free(const char *name, struct failure *failure);
 
-/* The name of a domain, by the daemon's own record or by its node in the store; "" if it has none. */
+/* The name of a domain, by the daemon's own record or by its node in the store; "" if it has none, "?" if no text. */
 const char *host_domain_name(int domid);
 
 /*

@@ -321,6 +321,9 @@ static void detach_failed(struct hotplug *plug)
     else
         config_refuse(&failure, "have the guest stop using it, or take it away all the same: -f",
                       "the guest does not let go of it");
+    /* One that was never attached stands in no record: it must not shift those that are. */
+    if (plug->attaching)
+        drop_from_config(plug, false);
     plug_end(plug, &failure);
 }
 

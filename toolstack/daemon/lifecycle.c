@@ -112,7 +112,9 @@ static void finish_end(struct domain *domain)
 {
     drop_timer(domain);
     /* The images of a domain that is made again as it was are served on. */
-    if (domain->state != DOMAIN_RESTARTING || domain->next)
+    if (domain->state == DOMAIN_RESTARTING && !domain->next)
+        disk_server_stop_unwanted(domain->config->uuid);
+    else
         disk_server_stop(domain->config->uuid, NULL);
     if (domain->state == DOMAIN_RESTARTING) {
         unsigned int delay = restart_delay(domain->short_lives);

@@ -13,6 +13,8 @@
 #include "lib/alloc.h"
 
 #define LINE_MAX_BYTES (64U * 1024)
+/* Above this much that a client has not read yet its next request waits. */
+#define REPLIES_MAX_BYTES (64U * 1024)
 
 void session_send(struct session *session, json_t *object)
 {
@@ -96,6 +98,26 @@ bool session_find_subject(struct session *session, json_t *request, const char *
     return true;
 }
 
+bool session_find_standing(struct session *session, json_t *request, const char *verb, struct subject *subject,
+                           struct failure *failure)
+{
+    const struct domain *domain;
+    bool going;
+
+    if (!session_find_subject(session, request, verb, false, subject))
+        return false;
+    domain = subject->domain;
+    failure_what(failure, "cannot %s domain %s", verb,
+                 domain ? domain->config->name : host_domain_name(subject->domid));
+    if (!domain || domain_stands(domain))
+        return true;
+    going = domain->state == DOMAIN_ENDING || domain->state == DOMAIN_RESTARTING;
+    failure_why(failure, going ? "it is just being taken down" : "it is still being made");
+    failure_remedy(failure, "try again in a moment");
+    session_fail(session, failure);
+    return false;
+}
+
 static const struct operation *find_operation(const char *name)
 {
     static const struct operation *const tables[] = {
@@ -136,63 +158,71 @@ static void handle_line(struct session *session, const char *line)
 
 /* --- connections ------------------------------------------------------------------------------------------------- */
 
-static void on_written(struct bufferevent *connection, void *context)
+static bool owes_much(const struct session *session)
 {
-    (void)connection;
-    session_free(context);
+    return evbuffer_get_length(bufferevent_get_output(session->connection)) >= REPLIES_MAX_BYTES;
 }
 
-static void on_write_error(struct bufferevent *connection, short what, void *context)
+/* A line without end. */
+static void refuse_line(struct session *session, struct evbuffer *input)
 {
-    (void)connection;
-    (void)what;
-    session_free(context);
-}
-
-static void free_when_written(struct session *session)
-{
-    if (evbuffer_get_length(bufferevent_get_output(session->connection)) == 0)
-        session_free(session);
-    else
-        bufferevent_setcb(session->connection, NULL, on_written, on_write_error, session);
-}
-
-/* Handle lines until one has to wait. A request may be over before its handler returns: `handling` keeps this flat. */
-void session_continue(struct session *session)
-{
-    struct evbuffer *input = session->connection ? bufferevent_get_input(session->connection) : NULL;
     struct failure failure;
+
+    failure_what(&failure, "cannot do what the request asks for");
+    failure_why(&failure, "its line is longer than %u bytes", LINE_MAX_BYTES);
+    failure_remedy(&failure, "see docs/control-protocol.md");
+    session_fail(session, &failure);
+    evbuffer_drain(input, evbuffer_get_length(input));
+}
+
+/*
+ * Read on unless the buffer is full of lines that have to wait. The watermark alone would have libevent call again and
+ * again because of them.
+ */
+static void read_on(struct session *session)
+{
+    if (evbuffer_get_length(bufferevent_get_input(session->connection)) >= LINE_MAX_BYTES)
+        bufferevent_disable(session->connection, EV_READ);
+    else if (!session->at_end)
+        bufferevent_enable(session->connection, EV_READ);
+}
+
+/* Handle lines until one has to wait, or the client has not read its replies. May free the session. */
+static void serve(struct session *session)
+{
+    struct evbuffer *input = bufferevent_get_input(session->connection);
     char *line;
 
-    if (session->handling)
-        return;
-    session->handling = true;
-    while (session->connection && !session->waiter && (line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF))) {
+    while (!session->waiter && !owes_much(session) && (line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF))) {
         handle_line(session, line);
         free(line);
+        if (!session->connection) {
+            free(session);
+            return;
+        }
     }
-    session->handling = false;
-    if (!session->connection) {
-        free(session);
-        return;
+    if (!session->waiter && !owes_much(session)) {
+        if (session->at_end && evbuffer_get_length(bufferevent_get_output(session->connection)) == 0) {
+            session_free(session);
+            return;
+        }
+        if (evbuffer_get_length(input) >= LINE_MAX_BYTES)
+            refuse_line(session, input);
     }
-    if (session->at_end && !session->waiter) {
-        free_when_written(session);
-        return;
-    }
-    if (!session->waiter && evbuffer_get_length(input) >= LINE_MAX_BYTES) {
-        failure_what(&failure, "cannot do what the request asks for");
-        failure_why(&failure, "its line is longer than %u bytes", LINE_MAX_BYTES);
-        failure_remedy(&failure, "see docs/control-protocol.md");
-        session_fail(session, &failure);
-        evbuffer_drain(input, evbuffer_get_length(input));
-    }
+    read_on(session);
 }
 
-static void on_input(struct bufferevent *connection, void *context)
+/* Whoever tells of what a request has waited for is to be done with it before the next request changes anything. */
+void session_continue(struct session *session)
+{
+    bufferevent_trigger(session->connection, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
+/* The client has sent something, has read all, or has what it waited for. */
+static void on_progress(struct bufferevent *connection, void *context)
 {
     (void)connection;
-    session_continue(context);
+    serve(context);
 }
 
 static void on_gone(struct bufferevent *connection, short what, void *context)
@@ -205,7 +235,7 @@ static void on_gone(struct bufferevent *connection, short what, void *context)
     }
     session->at_end = true;
     bufferevent_disable(connection, EV_READ);
-    session_continue(session);
+    serve(session);
 }
 
 void session_open(int fd, void *context)
@@ -215,6 +245,6 @@ void session_open(int fd, void *context)
     (void)context;
     session->connection = bufferevent_socket_new(main_loop, fd, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setwatermark(session->connection, EV_READ, 0, LINE_MAX_BYTES);
-    bufferevent_setcb(session->connection, on_input, NULL, on_gone, session);
+    bufferevent_setcb(session->connection, on_progress, on_progress, on_gone, session);
     bufferevent_enable(session->connection, EV_READ | EV_WRITE);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Control connections: lines of JSON in, lines of JSON out, one request at a time (docs/control-protocol.md). What takes
- * time is a waiter; lines that come meanwhile stay in the buffer.
+ * time is a waiter; lines that come meanwhile stay in the buffer, as they do while replies are not read.
  *
  * A request's `op` is looked up in the tables below; its handler answers at once by session_send or session_fail, or
  * has the session wait, and whoever is told answers and calls session_continue.
@@ -23,7 +23,7 @@ struct session {
     struct waiters *waiting_on;
     struct waiter *waiter;
     struct domain *domain; /* whom it is about, or NULL */
-    bool wants_progress, handling;
+    bool wants_progress;
     bool force; /* what the guest does not do in time is done without it */
     bool at_end; /* the client sends no more, and may still wait for replies */
     const char *verb;
@@ -60,7 +60,7 @@ void session_send_domid(struct session *session, int domid);
 void session_wait(struct session *session, struct waiters *waiters, domain_fn done);
 /* Wait no longer, whatever for. */
 void session_stop_waiting(struct session *session);
-/* The request is answered: go on with the next. May free the session. */
+/* The request is answered: go on with the next, soon. */
 void session_continue(struct session *session);
 
 /* A domain that a request is about. */
@@ -76,5 +76,12 @@ struct subject {
  */
 bool session_find_subject(struct session *session, json_t *request, const char *verb, bool managed,
                           struct subject *subject);
+
+/*
+ * The same for a domain, managed here or not, that has a number and is neither being made nor taken down. *failure says
+ * "cannot VERB domain NAME", for what else may be wrong.
+ */
+bool session_find_standing(struct session *session, json_t *request, const char *verb, struct subject *subject,
+                           struct failure *failure);
 
 #endif
