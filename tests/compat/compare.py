@@ -4,8 +4,8 @@
 
     compare.py XEN DOMUS DOCUMENT      two folders of compat.py's transcripts; the tables go between DOCUMENT's two marks
     compare.py --diff XEN DOMUS        only prints what differs
-    compare.py --keep XEN              writes what CI compares Domus with: xen-hypercalls and xen-commands beside this file,
-                                       the answers to the first, and the exit statuses of the second
+    compare.py --keep TRANSCRIPT...    writes what CI compares Domus with, beside this file: xen-hypercalls, the answers in
+                                       commands-hypercalls.txt, and xen-commands, the exit statuses in commands.txt
 
 What the file `expected` beside this one explains does not count as a difference. Exit status: 0 if there is no other.
 """
@@ -26,11 +26,14 @@ GOOD = (0, 124, 141)
 HYPERCALLS = "/compat/hypercalls"
 # How the names of libvirt's programs begin.
 LIBVIRT = ("virsh ", "virt-")
+# How commands-disks calls what it does with each kind of disk.
+DISK = "disk:"
 
 
 def parse_all(folder):
     """[(command, lines, status)] of the transcripts in a folder."""
-    return [run for path in sorted(pathlib.Path(folder).glob("*.txt")) for run in parse(path)]
+    return [run for path in sorted(pathlib.Path(folder).glob("*.txt"), key=lambda path: path.stem)
+            for run in parse(path)]
 
 
 def parse(path):
@@ -168,8 +171,9 @@ def tables(commands, hypercalls, help_text):
         yield from ("", "Not tried: " + ", ".join(missing) + ".")
     yield from table("xenpm", [(name, v) for name, v in commands.items() if name.startswith("xenpm ")])
     yield from table("libvirt", [(name, v) for name, v in commands.items() if name.startswith(LIBVIRT)])
+    yield from table("Disks of guests", [(name[len(DISK):], v) for name, v in commands.items() if name.startswith(DISK)])
     yield from table("Other programs", [(name, v) for name, v in commands.items()
-                                        if not name.startswith(("xl ", "xenpm ", "/", *LIBVIRT))])
+                                        if not name.startswith(("xl ", "xenpm ", "/", DISK, *LIBVIRT))])
     for call in ("sysctl", "domctl", "platform_op", "memory_op"):
         yield from table(call, [(op, v) for (which, op), v in hypercalls.items() if which == call])
     named = ("sysctl", "domctl", "platform_op", "memory_op")
@@ -177,21 +181,21 @@ def tables(commands, hypercalls, help_text):
     yield from table("Other hypercalls", others)
 
 
-def keep(xen):
-    """What CI needs of a folder of Xen's transcripts, in the files beside this one."""
+def keep(transcripts):
+    """What CI needs of Xen's transcripts, in the files beside this one."""
     def write(name, lines):
         EXPECTED.with_name(name).write_text("\n".join([*lines, ""]), encoding="utf-8")
 
-    calls, commands = xen / "commands-hypercalls.txt", xen / "commands.txt"
-    if calls.exists():
-        write("xen-hypercalls", [line for _, lines, _ in parse(calls) for line in lines if line.count(" | ") == 3])
-    if commands.exists():
-        write("xen-commands", [f"{status} {command}" for command, _, status in parse(commands)])
+    for path in transcripts:
+        if path.name == "commands-hypercalls.txt":
+            write("xen-hypercalls", [line for _, lines, _ in parse(path) for line in lines if line.count(" | ") == 3])
+        elif path.name == "commands.txt":
+            write("xen-commands", [f"{status} {command}" for command, _, status in parse(path)])
 
 
 def main():
-    if sys.argv[1:2] == ["--keep"] and len(sys.argv) == 3:
-        return keep(pathlib.Path(sys.argv[2]))
+    if sys.argv[1:2] == ["--keep"]:
+        return keep(map(pathlib.Path, sys.argv[2:]))
     only_diff = sys.argv[1:2] == ["--diff"]
     if len(sys.argv) != 4:
         sys.exit(__doc__)

@@ -22,6 +22,7 @@ TIMEOUT = 3600
 # share a CPU. What the hypercalls say of XSAVE is to be compared all the same.
 CPU = "max,-smap,-rdtscp"
 CPU_WITHOUT_XSAVE = CPU + ",-xsave,-avx,-avx2"
+WITHOUT_XSAVE = ("commands-disks", "commands-libvirt")
 
 MEMORY = "4G"
 HYPERVISOR_WORDS = "dom0_mem=1G,max:1G"
@@ -57,7 +58,7 @@ def main():
         sys.exit(__doc__)
     out, name, commands, transcript = pathlib.Path(sys.argv[1]).absolute(), *sys.argv[2:]
     hypervisor = {"xen": out / "compat/xen", "domus": out / "domus"}.get(name, name)
-    cpu = CPU_WITHOUT_XSAVE if commands == "commands-libvirt" else CPU
+    cpu = CPU_WITHOUT_XSAVE if commands in WITHOUT_XSAVE else CPU
     with tempfile.TemporaryDirectory() as folder:
         initrd = initramfs(out, folder, HERE / commands, [out / "compat/hypercalls"])
         console = run_qemu(boots(hypervisor, out, initrd, transcript), 2, MEMORY, cpu, TIMEOUT).console
