@@ -14,8 +14,10 @@ O ?= build
 override O := $(abspath $(O))
 export O
 
-# Builds use all CPUs, and so do test kernels; whole machines run one after another, as each wants the CPUs for itself.
+# Builds use all CPUs, and so do test kernels. Two whole machines at once: the CPUs of each wait for one another, and for
+# what their scripts wait for, half of their time.
 JOBS := -j$(shell nproc)
+MACHINES ?= 2
 
 .PHONY: all hypervisor tools debug setup images run test test-clang test-unit test-guest test-system test-compat test-kernels clean
 all: hypervisor tools
@@ -60,7 +62,7 @@ test-guest: hypervisor debug
 
 test-system: hypervisor images
 	$(MAKE) -C tests/guest O='$(O)'
-	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v --durations=10 -p no:cacheprovider
+	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v -n $(MACHINES) --dist loadfile --durations=10 -p no:cacheprovider
 
 # Debian's dom0 with Xen's own tools on both hypervisors, which writes the tables of docs/compatibility.md; then guests
 # that go from the one to the other.
