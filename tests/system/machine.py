@@ -82,27 +82,29 @@ def ask_monitor(path, command):
                     raise ConnectionError("QEMU has ended")
                 said += more
         lines = said.decode(errors="replace").replace("\r", "").splitlines()
-        return "\n".join(line for line in lines if not re.match("[XYZ]MM|FPR|Opmask", line))
+        return [line for line in lines if line and not line.startswith("QEMU ")]
 
 
 def look_at(qemu, monitor):
     """What a machine that does not come to its end is doing: where its CPUs are, a second apart, and what they wait for.
     Domus's debug keys, typed after the keys that have its console listen, have it say on the console what it knows."""
-    commands = ["info registers -a", "info lapic 0", "info lapic 1", "info registers -a"]
+    apic = r"LVTT\s|Timer|[IA]\wR\s"
+    commands = {"info registers -a": "CPU#|RIP=|CR0=", "info lapic 0": apic, "info lapic 1": apic}
     said = []
-    for command in commands:
-        said.append(f"\n--- {command}\n{ask_monitor(monitor, command)}")
+    for command in [*commands, "info registers -a"]:
+        said.append(f"--- {command}")
+        said.extend(line for line in ask_monitor(monitor, command) if re.match(commands[command], line))
         time.sleep(1)
     qemu.stdin.write(b"\x01" * 3 + b"dqrai")
     qemu.stdin.flush()
     time.sleep(10)
-    return "".join(said)
+    return "\n".join(said)
 
 
-# Nothing but what a test asks for: each card that dom0 finds changes where devices' memory is as it is looked at, and a
-# write to a device that another CPU does meanwhile may get lost in QEMU, an interrupt's end for one (docs/hacking.md).
-# `-M sata=on` among the arguments gives the controller for disks back.
-BARE = ["-M", "q35,sata=off", "-nodefaults"]
+# Nothing but what a test asks for: each card that dom0 finds changes where devices' memory and ports are as it is looked
+# at, and a write to a device that another CPU does meanwhile may get lost in QEMU, an interrupt's end for one
+# (docs/hacking.md). `-M sata=on` among the arguments gives the controller for disks back.
+BARE = ["-M", "q35,sata=off,smbus=off", "-nodefaults"]
 
 
 def run_once(arguments, smp, memory, cpu, timeout):
@@ -113,7 +115,7 @@ def run_once(arguments, smp, memory, cpu, timeout):
         cmd = ["timeout", str(timeout + 60), QEMU, *BARE, "-accel", "tcg", "-cpu", cpu, "-m", memory,
                "-smp", str(smp), "-display", "none", "-no-reboot", "-monitor", f"unix:{monitor},server=on,wait=off",
                "-serial", "stdio", *arguments]
-        state = ""
+        state, before = "", os.times()
         with open(console, "wb") as out, subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=out) as qemu:
             try:
                 qemu.wait(timeout)
@@ -121,11 +123,16 @@ def run_once(arguments, smp, memory, cpu, timeout):
                 try:
                     state = look_at(qemu, monitor)
                 except OSError as error:
-                    state = f"\n--- nothing is known of what it was doing: {error}\n"
+                    state = f"--- nothing is known of what it was doing: {error}"
             finally:
                 qemu.terminate()
         text = console.read_text(encoding="utf-8", errors="replace").replace("\r", "")
-        return text + state, not state, qemu.returncode
+        if state:
+            after, load = os.times(), os.getloadavg()
+            used = after.children_user + after.children_system - before.children_user - before.children_system
+            # In front, for reports show the beginnings of what is long.
+            text = f"--- {used:.0f} s of CPU in {timeout} s, load here {load}\n{state}\n--- console\n{text}"
+        return text, not state, qemu.returncode
 
 
 # Debian 12's QEMU (7.2) ends by a segmentation fault now and then, once in hundreds of machines, where one CPU changes where
@@ -135,8 +142,8 @@ QEMU_CRASHED = (-signal.SIGSEGV, 128 + signal.SIGSEGV)
 
 
 def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
-    """Runs a machine to its end, or for these seconds: then its console ends with what it was doing. It is started once
-    more if QEMU itself crashes."""
+    """Runs a machine to its end, or for these seconds: then its console begins with what it was doing at last. It is
+    started once more if QEMU itself crashes."""
     console, stopped, status = run_once(arguments, smp, memory, cpu, timeout)
     if status in QEMU_CRASHED:
         print(f"QEMU has crashed (status {status}), and is started again; the console was:\n{console}")

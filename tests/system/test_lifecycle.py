@@ -95,7 +95,8 @@ def test_a_guest_with_64_cpus():
     check(boot(HELPERS + r"""
 sed -i 's/^vcpus.*/vcpus = 64/; s/^memory.*/memory = 512/; s/guestip=[0-9.]*//' /etc/domus/demo.cfg
 sh /root/start-demo || fail "demo could not be created"
-wait_until 400 grep -q '^GUEST-READY' $log || fail "it does not come up"
+up() { wait_until 200 grep -q '^GUEST-READY' $log; }
+up || { cat $log; domus debug-keys qrd; fail "it does not come up"; }
 grep '^GUEST-UP cpus=64' $log || fail "not all CPUs: $(grep ^GUEST-UP $log)"
 ok domus list demo; says ' 64 '
 ok domus shutdown -w demo
