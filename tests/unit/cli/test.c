@@ -282,7 +282,6 @@ static void names_nearby_are_found(void **state)
     assert_null(nearest_name("", names, 4, sizeof(names[0])));
 }
 
-/* Text of pieces that mean something, strewn at random: either read or refused with all three parts of an error. */
 /* The daemon passes on what qemu-img says of an image, in which the image may have a word. */
 static void replies_command_no_terminal(void **state)
 {
@@ -297,6 +296,7 @@ static void replies_command_no_terminal(void **state)
     assert_string_equal(failure.remedy, "c?d?");
 }
 
+/* Text of pieces that mean something, strewn at random: either read or refused with all three parts of an error. */
 static void random_text_never_harms(void **state)
 {
     static const char *const pieces[] = {

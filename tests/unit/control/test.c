@@ -254,18 +254,29 @@ static void unread_console_input_costs_nothing(void **state)
     client_close(&client);
 }
 
-/* Requests in a row: the second is served when the guest has ended, which must not undo what follows from that. */
-static void destroy_behind_a_shutdown_destroys(void **state)
+/* The second request waits for the reply to the first, for which the guest has to end. */
+static void shut_down_and_destroy(const struct domain *domain)
 {
-    struct domain *domain = create("{'op':'create','config':{'name':'a'," "'on_poweroff':'restart'," CONFIG "}}\n");
-
-    (void)state;
     say(&admin, "{'op':'shutdown','domain':'a','wait':100}\n{'op':'destroy','domain':'a'}\n");
     host_end_guest(domain->domid, SHUTDOWN_poweroff);
+}
+
+static void both_are_done(void)
+{
     settle();
     hear_reply(&admin, true);
     hear_reply(&admin, true);
     assert_true(LIST_EMPTY(&domains));
+}
+
+/* Requests in a row: the second is served when the guest has ended, which must not undo what follows from that. */
+static void destroy_behind_a_shutdown_destroys(void **state)
+{
+    struct domain *domain = create("{'op':'create','config':{'name':'a','on_poweroff':'restart'," CONFIG "}}\n");
+
+    (void)state;
+    shut_down_and_destroy(domain);
+    both_are_done();
 }
 
 /* The same, and the domain is gone before all who waited for its end have been told. */
@@ -275,16 +286,12 @@ static void domain_goes_while_it_tells(void **state)
     struct domain_set set;
 
     (void)state;
-    say(&admin, "{'op':'shutdown','domain':'a','wait':100}\n{'op':'destroy','domain':'a'}\n");
-    host_end_guest(domain->domid, SHUTDOWN_poweroff);
+    shut_down_and_destroy(domain);
     assert_int_equal(domain_set_read(&set), 0);
     host_fail_next(-EAGAIN); /* there is no process to destroy it with */
     lifecycle_check(&set);
     domain_set_free(&set);
-    settle();
-    hear_reply(&admin, true);
-    hear_reply(&admin, true);
-    assert_true(LIST_EMPTY(&domains));
+    both_are_done();
 }
 
 /* A new name is its name for the next start, too, whatever the configuration for that was called. */
