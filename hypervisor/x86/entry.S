@@ -360,7 +360,9 @@ deliver_event:
         jne  restore_guest
         mov  %rsp, %rdi
         call pv_deliver_event
-        jmp  ret_to_guest
+        cmpl $0, INFO(softirq_pending)(%rsp)
+        jne  process_softirqs
+        jmp  restore_guest                      /* whatever the mask is: another vCPU may clear it again and again */
 deliver_async:
         mov  %rsp, %rdi
         call pv_deliver_async                   /* true: the frame has changed */
