@@ -14,13 +14,18 @@ fail() {
     exit 1
 }
 
-# wait_until SECONDS COMMAND...: until the command, which may itself wait, succeeds; on a busy machine twice as long.
+# wait_until SECONDS COMMAND...: until the command, which may itself wait, succeeds; on a busy machine twice as long. To
+# look costs CPU time that what is waited for may need, hence ever less often, up to a second apart.
 wait_until() {
-    local end=$(($(cut -d. -f1 /proc/uptime) + 2 * $1))
+    local now= pause=1 end
+    read -r now _ < /proc/uptime
+    end=$((${now%.*} + 2 * $1))
     shift
     until "$@"; do
-        [ "$(cut -d. -f1 /proc/uptime)" -lt $end ] || return 1
-        usleep 100000
+        read -r now _ < /proc/uptime
+        [ "${now%.*}" -lt $end ] || return 1
+        usleep ${pause}00000
+        [ $pause -ge 9 ] || pause=$((pause + 1))
     done
 }
 
