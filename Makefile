@@ -4,7 +4,7 @@
 #   make            the hypervisor (build/domus, build/domus-syms) and the tools (build/tools/)
 #   make run        all of it in QEMU: a shell in dom0, a guest beside it; without a terminal it checks itself
 #   make test       the three tiers of tests, and the other ways to build
-#   make test-compat  the same commands on Debian's Xen and on Domus, compared; most of an hour, and not part of
+#   make test-compat  the same commands on Debian's Xen and on Domus, compared; half an hour or more, and not part of
 #                   make test
 #   make test-kernels  other kernels than the usual one, as dom0 and as guests; some minutes, and not part of make test
 #   make setup      only install the packages
