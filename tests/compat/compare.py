@@ -19,8 +19,8 @@ BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 # Numbers, times, addresses and identifiers.
 VARYING = re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b|"
                      r"0x[0-9a-f]+|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8,}\b|-?\d+(\.\d+)*")
-# Whether a vCPU ran or waited just then, in the lists of xl and virsh.
-RUNNING = re.compile(r"(?<=\s)[-r][-b](?=[-p](\s|[-s][-c][-d]\s))|(?<=^State: {10})(running|blocked)$")
+# Whether a vCPU ran or waited just then, in the lists of xl and virsh; libvirt calls one offline that waits for a CPU.
+RUNNING = re.compile(r"(?<=\s)[-r][-b](?=[-p](\s|[-s][-c][-d]\s))|(?<=^State: {10})(running|blocked|offline)$")
 # Exit statuses of a command that did its work: it ended, was stopped after its time, or had more to say than wanted.
 GOOD = (0, 124, 141)
 HYPERCALLS = "/compat/hypercalls"
