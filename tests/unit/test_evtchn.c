@@ -36,34 +36,25 @@ static int end_domains(void **state)
     return host_domains_freed == 2 ? 0 : -1;
 }
 
-/* One operation by the running vCPU: the argument goes through guest memory, both ways. */
-#define OP(cmd, arg)                                        \
-    ({                                                      \
-        memcpy(host_guest, &(arg), sizeof(arg));            \
-        long rc_ = host_event_op(cmd, host_guest);          \
-        memcpy(&(arg), host_guest, sizeof(arg));            \
-        rc_;                                                \
-    })
-
 static long send(unsigned int port)
 {
     struct evtchn_send arg = { port };
 
-    return OP(EVTCHNOP_send, arg);
+    return EVENT_OP(EVTCHNOP_send, arg);
 }
 
 static long close_port(unsigned int port)
 {
     struct evtchn_close arg = { port };
 
-    return OP(EVTCHNOP_close, arg);
+    return EVENT_OP(EVTCHNOP_close, arg);
 }
 
 static struct evtchn_status status_of(domid_t dom, unsigned int port)
 {
     struct evtchn_status arg = { .dom = dom, .port = port };
 
-    assert_int_equal(OP(EVTCHNOP_status, arg), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_status, arg), 0);
     return arg;
 }
 
@@ -87,10 +78,10 @@ static void connect(unsigned int *pa, unsigned int *pb)
     struct evtchn_bind_interdomain bind = { .remote_dom = 0 };
 
     host_run(a->vcpu[0]);
-    assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_alloc_unbound, alloc), 0);
     bind.remote_port = alloc.port;
     host_run(b->vcpu[0]);
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), 0);
     *pa = alloc.port;
     *pb = bind.local_port;
 }
@@ -139,30 +130,30 @@ static void binding_is_checked(void **state)
     struct evtchn_bind_interdomain bind;
 
     (void)state;
-    assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), 0);     /* dom0 for b, b alone may bind */
+    assert_int_equal(EVENT_OP(EVTCHNOP_alloc_unbound, alloc), 0);     /* dom0 for b, b alone may bind */
     bind = (struct evtchn_bind_interdomain){ .remote_dom = 1, .remote_port = alloc.port };
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), -EINVAL);
     bind.remote_dom = 9;
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), -ESRCH);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), -ESRCH);
     bind = (struct evtchn_bind_interdomain){ .remote_dom = 1, .remote_port = 0 };
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), -EINVAL);
     bind.remote_port = ~0u;
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), -EINVAL);
 
     host_run(b->vcpu[0]);
     bind = (struct evtchn_bind_interdomain){ .remote_dom = DOMID_SELF, .remote_port = alloc.port };
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), 0);   /* a loop */
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), 0);   /* a loop */
     assert_int_equal(send(alloc.port), 0);
     assert_true(pending(b, bind.local_port));
     alloc = (struct evtchn_alloc_unbound){ .dom = 0, .remote_dom = 1 };
-    assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), -EPERM);
+    assert_int_equal(EVENT_OP(EVTCHNOP_alloc_unbound, alloc), -EPERM);
     alloc.dom = 33;
-    assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), -ESRCH);
+    assert_int_equal(EVENT_OP(EVTCHNOP_alloc_unbound, alloc), -ESRCH);
     alloc = (struct evtchn_alloc_unbound){ .dom = DOMID_SELF, .remote_dom = DOMID_SELF };
-    assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_alloc_unbound, alloc), 0);
     /* A port cannot be bound to itself, whichever port the operation would have allocated. */
     bind.remote_port = alloc.port + 1;
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), -EINVAL);
 }
 
 static void masks(void **state)
@@ -179,12 +170,12 @@ static void masks(void **state)
 
     host_run(a->vcpu[1]);
     unmask.port = pa;
-    assert_int_equal(OP(EVTCHNOP_unmask, unmask), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_unmask, unmask), 0);
     assert_int_equal(a->vcpu[0]->vcpu_info->evtchn_upcall_pending, 1);
     unmask.port = 0;
-    assert_int_equal(OP(EVTCHNOP_unmask, unmask), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_unmask, unmask), -EINVAL);
     unmask.port = 4096;
-    assert_int_equal(OP(EVTCHNOP_unmask, unmask), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_unmask, unmask), -EINVAL);
     assert_false(vcpu_events_pending(a->vcpu[1]));
     assert_true(vcpu_events_pending(a->vcpu[0]));
     a->vcpu[0]->vcpu_info->evtchn_upcall_mask = 1;
@@ -198,9 +189,9 @@ static void virqs(void **state)
     unsigned int timer;
 
     (void)state;
-    assert_int_equal(OP(EVTCHNOP_bind_virq, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_virq, bind), 0);
     timer = bind.port;
-    assert_int_equal(OP(EVTCHNOP_bind_virq, bind), -EEXIST);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_virq, bind), -EEXIST);
     send_guest_vcpu_virq(a->vcpu[1], VIRQ_TIMER);       /* not bound there */
     assert_false(pending(a, timer));
     send_guest_vcpu_virq(a->vcpu[2], VIRQ_TIMER);
@@ -208,27 +199,27 @@ static void virqs(void **state)
     assert_int_equal(a->vcpu[2]->vcpu_info->evtchn_upcall_pending, 1);
     assert_int_equal(send(timer), -EINVAL);
     move = (struct evtchn_bind_vcpu){ .port = timer, .vcpu = 0 };
-    assert_int_equal(OP(EVTCHNOP_bind_vcpu, move), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_vcpu, move), -EINVAL);
     assert_int_equal(close_port(timer), 0);
     assert_int_equal(a->vcpu[2]->virq_to_evtchn[VIRQ_TIMER], 0);
     send_guest_vcpu_virq(a->vcpu[2], VIRQ_TIMER);
 
     bind = (struct evtchn_bind_virq){ .virq = VIRQ_DOM_EXC, .vcpu = 1 };
-    assert_int_equal(OP(EVTCHNOP_bind_virq, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_virq, bind), -EINVAL);
     bind.vcpu = 0;
-    assert_int_equal(OP(EVTCHNOP_bind_virq, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_virq, bind), 0);
     move = (struct evtchn_bind_vcpu){ .port = bind.port, .vcpu = 3 };
-    assert_int_equal(OP(EVTCHNOP_bind_vcpu, move), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_vcpu, move), 0);
     send_global_virq(VIRQ_DOM_EXC);
     assert_int_equal(a->vcpu[3]->vcpu_info->evtchn_upcall_pending, 1);
     assert_int_equal(close_port(bind.port), 0);
 
     bind = (struct evtchn_bind_virq){ .virq = NR_VIRQS, .vcpu = 0 };
-    assert_int_equal(OP(EVTCHNOP_bind_virq, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_virq, bind), -EINVAL);
     bind.virq = ~0u;
-    assert_int_equal(OP(EVTCHNOP_bind_virq, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_virq, bind), -EINVAL);
     bind = (struct evtchn_bind_virq){ .virq = VIRQ_TIMER, .vcpu = 4 };
-    assert_int_equal(OP(EVTCHNOP_bind_virq, bind), -ENOENT);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_virq, bind), -ENOENT);
 }
 
 static void virq_handler(void **state)
@@ -237,7 +228,7 @@ static void virq_handler(void **state)
 
     (void)state;
     host_run(b->vcpu[0]);
-    assert_int_equal(OP(EVTCHNOP_bind_virq, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_virq, bind), 0);
     assert_int_equal(set_global_virq_handler(b, VIRQ_TIMER), -EINVAL);
     assert_int_equal(set_global_virq_handler(b, NR_VIRQS), -EINVAL);
     send_global_virq(VIRQ_CONSOLE);
@@ -254,15 +245,15 @@ static void ipis(void **state)
     struct evtchn_bind_vcpu move;
 
     (void)state;
-    assert_int_equal(OP(EVTCHNOP_bind_ipi, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_ipi, bind), 0);
     assert_int_equal(send(bind.port), 0);
     assert_int_equal(a->vcpu[1]->vcpu_info->evtchn_upcall_pending, 1);
     move = (struct evtchn_bind_vcpu){ .port = bind.port, .vcpu = 0 };
-    assert_int_equal(OP(EVTCHNOP_bind_vcpu, move), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_vcpu, move), -EINVAL);
     move.vcpu = 77;
-    assert_int_equal(OP(EVTCHNOP_bind_vcpu, move), -ENOENT);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_vcpu, move), -ENOENT);
     bind.vcpu = ~0u;
-    assert_int_equal(OP(EVTCHNOP_bind_ipi, bind), -ENOENT);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_ipi, bind), -ENOENT);
 }
 
 static void pirqs(void **state)
@@ -272,9 +263,9 @@ static void pirqs(void **state)
 
     (void)state;
     assert_false(send_guest_pirq(a, 9));
-    assert_int_equal(OP(EVTCHNOP_bind_pirq, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_pirq, bind), 0);
     port = bind.port;
-    assert_int_equal(OP(EVTCHNOP_bind_pirq, bind), -EEXIST);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_pirq, bind), -EEXIST);
     assert_int_equal(host_pirqs_bound, 1);
     assert_true(send_guest_pirq(a, 9));
     assert_true(pending(a, port));
@@ -285,13 +276,13 @@ static void pirqs(void **state)
 
     host_pirq_bind_error = -EBUSY;
     bind.pirq = 63;
-    assert_int_equal(OP(EVTCHNOP_bind_pirq, bind), -EBUSY);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_pirq, bind), -EBUSY);
     host_pirq_bind_error = 0;
     assert_int_equal(a->evtchn.pirq_limit, 10);
     bind.pirq = 64;
-    assert_int_equal(OP(EVTCHNOP_bind_pirq, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_pirq, bind), -EINVAL);
     bind = (struct evtchn_bind_pirq){ .pirq = 1, .flags = 2 };
-    assert_int_equal(OP(EVTCHNOP_bind_pirq, bind), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_pirq, bind), -EINVAL);
 
     assert_int_equal(close_port(port), 0);
     assert_int_equal(host_pirqs_bound, 0);
@@ -305,13 +296,13 @@ static void all_ports(void **state)
     unsigned int n = 0;
 
     (void)state;
-    while (OP(EVTCHNOP_bind_ipi, bind) == 0)
+    while (EVENT_OP(EVTCHNOP_bind_ipi, bind) == 0)
         assert_int_equal(bind.port, ++n);
     assert_int_equal(n, 4095);
-    assert_int_equal(OP(EVTCHNOP_bind_ipi, bind), -ENOSPC);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_ipi, bind), -ENOSPC);
     assert_int_equal(close_port(100), 0);
     assert_int_equal(close_port(70), 0);
-    assert_int_equal(OP(EVTCHNOP_bind_ipi, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_ipi, bind), 0);
     assert_int_equal(bind.port, 70);
     host_preempt_every = 3;             /* and the end of it comes in slices */
     host_continuations = 0;
@@ -327,12 +318,12 @@ static void reset(void **state)
     for (int i = 0; i < 300; i++) {
         struct evtchn_bind_ipi bind = { .vcpu = 0 };
 
-        assert_int_equal(OP(EVTCHNOP_bind_ipi, bind), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_bind_ipi, bind), 0);
     }
-    assert_int_equal(OP(EVTCHNOP_reset_cont, arg), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_reset_cont, arg), -EINVAL);
     host_preempt_every = 2;
     host_continuations = 0;
-    assert_int_equal(OP(EVTCHNOP_reset, arg), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_reset, arg), 0);
     assert_true(host_continuations > 0);
     assert_int_equal(b->evtchn.active, 0);
     assert_int_equal(status_of(DOMID_SELF, pb).status, EVTCHNSTAT_closed);
@@ -340,12 +331,12 @@ static void reset(void **state)
     host_run(a->vcpu[0]);
     assert_int_equal(status_of(DOMID_SELF, pa).status, EVTCHNSTAT_unbound);
     arg.dom = 1;
-    assert_int_equal(OP(EVTCHNOP_reset, arg), -EINVAL);     /* b is not paused */
+    assert_int_equal(EVENT_OP(EVTCHNOP_reset, arg), -EINVAL);     /* b is not paused */
     b->controller_pause_count = 1;
-    assert_int_equal(OP(EVTCHNOP_reset, arg), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_reset, arg), 0);
 }
 
-/* A domain is killed while it resets its channels, and after another of its vCPUs has bound one that was closed already. */
+/* A domain is killed while it resets its channels, and another of its vCPUs has bound one that was closed already. */
 static void death_amid_reset(void **state)
 {
     struct evtchn_bind_pirq pirq = { .pirq = 9 };
@@ -356,12 +347,12 @@ static void death_amid_reset(void **state)
     for (int i = 0; i < 200; i++) {
         struct evtchn_bind_ipi bind = { .vcpu = 0 };
 
-        assert_int_equal(OP(EVTCHNOP_bind_ipi, bind), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_bind_ipi, bind), 0);
     }
     host_preempt_every = 1;
     assert_int_equal(evtchn_reset(b, false), -ERESTART);
     connect(&pa, &pb);
-    assert_int_equal(OP(EVTCHNOP_bind_pirq, pirq), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_pirq, pirq), 0);
 
     b->is_dying = DOMDYING_DYING;
     while (evtchn_destroy(b) == -ERESTART)
@@ -404,13 +395,13 @@ static void status_of_others(void **state)
 
     (void)state;
     host_run(b->vcpu[0]);
-    assert_int_equal(OP(EVTCHNOP_status, arg), -EPERM);
+    assert_int_equal(EVENT_OP(EVTCHNOP_status, arg), -EPERM);
     arg.dom = 7;
-    assert_int_equal(OP(EVTCHNOP_status, arg), -ESRCH);
+    assert_int_equal(EVENT_OP(EVTCHNOP_status, arg), -ESRCH);
     arg = (struct evtchn_status){ .dom = DOMID_SELF, .port = 1000000 };
-    assert_int_equal(OP(EVTCHNOP_status, arg), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_status, arg), -EINVAL);
     arg.port = 0;
-    assert_int_equal(OP(EVTCHNOP_status, arg), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_status, arg), 0);
     assert_int_equal(arg.status, EVTCHNSTAT_closed);
 }
 

@@ -32,19 +32,11 @@ static struct page_info *add_page(struct domain *d)
     return pages[nr_pages++] = host_domain_add_page(d);
 }
 
-#define OP(cmd, arg)                                        \
-    ({                                                      \
-        memcpy(host_guest, &(arg), sizeof(arg));            \
-        long rc_ = host_event_op(cmd, host_guest);          \
-        memcpy(&(arg), host_guest, sizeof(arg));            \
-        rc_;                                                \
-    })
-
 static long init_control(struct page_info *pg, unsigned int vcpu, unsigned int offset)
 {
     struct evtchn_init_control arg = { .control_gfn = mfn_x(page_to_mfn(pg)), .offset = offset,
                                        .vcpu = vcpu };
-    long rc = OP(EVTCHNOP_init_control, arg);
+    long rc = EVENT_OP(EVTCHNOP_init_control, arg);
 
     if (!rc) {
         assert_int_equal(arg.link_bits, EVTCHN_FIFO_LINK_BITS);
@@ -57,7 +49,7 @@ static long expand(struct page_info *pg)
 {
     struct evtchn_expand_array arg = { .array_gfn = mfn_x(page_to_mfn(pg)) };
 
-    return OP(EVTCHNOP_expand_array, arg);
+    return EVENT_OP(EVTCHNOP_expand_array, arg);
 }
 
 static int make_domains(void **state)
@@ -109,7 +101,7 @@ static unsigned int bind_ipi(unsigned int vcpu)
 {
     struct evtchn_bind_ipi arg = { .vcpu = vcpu };
 
-    assert_int_equal(OP(EVTCHNOP_bind_ipi, arg), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_ipi, arg), 0);
     return arg.port;
 }
 
@@ -117,7 +109,7 @@ static void send(unsigned int port)
 {
     struct evtchn_send arg = { port };
 
-    assert_int_equal(OP(EVTCHNOP_send, arg), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_send, arg), 0);
 }
 
 /* The next event of a queue, as the ABI's consumer takes it; 0: it is empty. */
@@ -153,7 +145,7 @@ static void refusals(void **state)
 
     (void)state;
     assert_int_equal(expand(pg), -EOPNOTSUPP);          /* no control block yet */
-    assert_int_equal(OP(EVTCHNOP_set_priority, prio), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_set_priority, prio), -EINVAL);
     assert_int_equal(init_control(pg, 2, 0), -ENOENT);
     assert_int_equal(init_control(pg, 0, PAGE_SIZE - 64), -EINVAL);
     assert_int_equal(init_control(pg, 0, 4), -EINVAL);
@@ -197,11 +189,11 @@ static void priorities_and_masks(void **state)
     struct evtchn_unmask unmask = { .port = q };
 
     (void)state;
-    assert_int_equal(OP(EVTCHNOP_set_priority, prio), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_set_priority, prio), 0);
     prio.priority = 16;
-    assert_int_equal(OP(EVTCHNOP_set_priority, prio), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_set_priority, prio), -EINVAL);
     prio = (struct evtchn_set_priority){ .port = 500, .priority = 3 };
-    assert_int_equal(OP(EVTCHNOP_set_priority, prio), -EINVAL);
+    assert_int_equal(EVENT_OP(EVTCHNOP_set_priority, prio), -EINVAL);
 
     *word_of(q) |= WORD_MASKED;
     send(p);
@@ -209,10 +201,10 @@ static void priorities_and_masks(void **state)
     assert_int_equal(control[0]->ready, 1u << 3);
     assert_int_equal(consume(0, 3), p);
     assert_true(evtchn_port_pending(a, q));
-    assert_int_equal(OP(EVTCHNOP_unmask, unmask), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_unmask, unmask), 0);
     assert_int_equal(consume(0, 7), q);
     assert_int_equal(consume(0, 7), 0);
-    assert_int_equal(OP(EVTCHNOP_unmask, unmask), 0);   /* not pending: nothing */
+    assert_int_equal(EVENT_OP(EVTCHNOP_unmask, unmask), 0);   /* not pending: nothing */
     assert_int_equal(consume(0, 7), 0);
 }
 
@@ -225,14 +217,14 @@ static void moves(void **state)
     unsigned int other = bind_ipi(0);
 
     (void)state;
-    assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_alloc_unbound, alloc), 0);
     bind.remote_port = move.port = alloc.port;
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), 0);
     assert_int_equal(consume(0, 7), bind.local_port);   /* raised by binding */
 
     send(other);
     send(bind.local_port);
-    assert_int_equal(OP(EVTCHNOP_bind_vcpu, move), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_vcpu, move), 0);
     assert_int_equal(consume(0, 7), other);
     assert_int_equal(consume(0, 7), alloc.port);
     send(bind.local_port);
@@ -276,7 +268,7 @@ static void busy_ports_are_not_reused(void **state)
 
     (void)state;
     send(port);
-    assert_int_equal(OP(EVTCHNOP_close, arg), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_close, arg), 0);
     next = bind_ipi(0);
     assert_int_not_equal(next, port);
     assert_int_equal(consume(0, 7), 0);         /* not pending any more, but taken out */
@@ -291,7 +283,7 @@ static void reset_to_2l(void **state)
     (void)state;
     send(port);
     host_preempt_every = 1;
-    assert_int_equal(OP(EVTCHNOP_reset, arg), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_reset, arg), 0);
     host_preempt_every = 0;
     assert_null(a->evtchn.fifo);
     assert_null(a->vcpu[0]->evtchn_fifo);
@@ -336,13 +328,13 @@ static unsigned int connect_anew(void)
     struct evtchn_alloc_unbound alloc = { .dom = DOMID_SELF, .remote_dom = 1 };
     struct evtchn_bind_interdomain bind = { .remote_dom = 0 };
 
-    assert_int_equal(OP(EVTCHNOP_reset, reset), 0);
-    assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_reset, reset), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_alloc_unbound, alloc), 0);
     bind.remote_port = alloc.port;
     host_run(b->vcpu[0]);
     reset.dom = DOMID_SELF;
-    assert_int_equal(OP(EVTCHNOP_reset, reset), 0);
-    assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_reset, reset), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), 0);
     sender_port = bind.local_port;
     host_run(a->vcpu[0]);
     memset(a->shared_info->evtchn_pending, 0, sizeof(a->shared_info->evtchn_pending));
@@ -403,7 +395,7 @@ static void hostile(void **state)
         if (random_below(&seed, 3) == 0) {
             struct evtchn_set_priority prio = { random_below(&seed, 40), random_below(&seed, 17) };
 
-            OP(EVTCHNOP_set_priority, prio);
+            EVENT_OP(EVTCHNOP_set_priority, prio);
         }
     }
 }

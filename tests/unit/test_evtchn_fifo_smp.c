@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FIFO event channels while all move at once: threads send to ports of two vCPUs, and a thread for each vCPU takes what its
- * queues have, as the ABI's consumer does, masks ports and moves them to the other. No event may get lost.
+ * FIFO event channels while all move at once: threads send to ports of two vCPUs, and a thread for each vCPU takes what
+ * its queues have, as the ABI's consumer does, masks ports and moves them to the other. No event may get lost.
  */
 #include "unit.h"
 
@@ -30,14 +30,6 @@ static struct {
     unsigned int sent, seen;
 } channels[PORTS];
 static bool all_sent;
-
-#define OP(cmd, arg)                                        \
-    ({                                                      \
-        memcpy(host_guest, &(arg), sizeof(arg));            \
-        long rc_ = host_event_op(cmd, host_guest);          \
-        memcpy(&(arg), host_guest, sizeof(arg));            \
-        rc_;                                                \
-    })
 
 /* ---- The guest ---- */
 
@@ -83,9 +75,9 @@ static void serve(unsigned int i, unsigned int vcpu)
                                                        __ATOMIC_SEQ_CST))
         ;
     if (channels[i].kind == MOVES && sent % 8 == 0)
-        assert_int_equal(OP(EVTCHNOP_bind_vcpu, move), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_bind_vcpu, move), 0);
     if (channels[i].kind != STAYS && !clear_masked(word))
-        assert_int_equal(OP(EVTCHNOP_unmask, unmask), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_unmask, unmask), 0);
 }
 
 /* The first event of a queue; false if it is empty then. */
@@ -163,13 +155,13 @@ static void share_pages(void)
 
         pg = host_domain_add_page(d);
         init.control_gfn = mfn_x(page_to_mfn(pg));
-        assert_int_equal(OP(EVTCHNOP_init_control, init), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_init_control, init), 0);
         control[vcpu] = page_to_virt(pg);
     }
     pg = host_domain_add_page(d);
     struct evtchn_expand_array expand = { .array_gfn = mfn_x(page_to_mfn(pg)) };
 
-    assert_int_equal(OP(EVTCHNOP_expand_array, expand), 0);
+    assert_int_equal(EVENT_OP(EVTCHNOP_expand_array, expand), 0);
     words = page_to_virt(pg);
 }
 
@@ -182,18 +174,18 @@ static void make_channel(unsigned int i)
 
     channels[i].kind = i < 4 ? STAYS : i < 6 ? IS_MASKED : MOVES;
     if (channels[i].kind == MOVES) {
-        assert_int_equal(OP(EVTCHNOP_alloc_unbound, alloc), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_alloc_unbound, alloc), 0);
         bind.remote_port = alloc.port;
-        assert_int_equal(OP(EVTCHNOP_bind_interdomain, bind), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_bind_interdomain, bind), 0);
         channels[i].port = alloc.port;
         channels[i].send_port = bind.local_port;
     } else {
-        assert_int_equal(OP(EVTCHNOP_bind_ipi, ipi), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_bind_ipi, ipi), 0);
         channels[i].port = channels[i].send_port = ipi.port;
     }
     if (i < 2) {
         priority.port = channels[i].port;
-        assert_int_equal(OP(EVTCHNOP_set_priority, priority), 0);
+        assert_int_equal(EVENT_OP(EVTCHNOP_set_priority, priority), 0);
     }
 }
 

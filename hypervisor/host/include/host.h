@@ -36,6 +36,14 @@ extern unsigned int host_continuations;
 
 /* Hypercalls, restarted as a guest would. */
 long host_event_op(int cmd, void *arg);
+/* The same with an argument of the test's own, which goes through guest memory, both ways. */
+#define EVENT_OP(cmd, arg)                                  \
+    ({                                                      \
+        memcpy(host_guest, &(arg), sizeof(arg));            \
+        long rc_ = host_event_op(cmd, host_guest);          \
+        memcpy(&(arg), host_guest, sizeof(arg));            \
+        rc_;                                                \
+    })
 long host_grant_op(unsigned int cmd, void *array, unsigned int count);
 
 /* Addresses below this can be given to grant mappings, above they fail. */

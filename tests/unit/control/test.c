@@ -22,6 +22,7 @@
 #include "daemon.h"
 #include "domain.h"
 #include "domain_set.h"
+#include "lib/alloc.h"
 #include "lib/hypercall.h"
 #include "lifecycle.h"
 #include "session.h"
@@ -182,27 +183,44 @@ static void client_that_does_not_read_waits(void **state)
     client_close(&client);
 }
 
+/* So many of them at once, which the socket has room for. */
+static void send_pings(struct client *client, size_t count)
+{
+    static const char ping[] = "{\"op\":\"ping\"}\n";
+    size_t length = sizeof(ping) - 1;
+    char *pings = xmalloc(count * length);
+
+    for (size_t i = 0; i < count; i++)
+        memcpy(pings + i * length, ping, length);
+    assert_int_equal(write(client->fd, pings, count * length), count * length);
+    free(pings);
+}
+
+/* How many replies there are until none comes any more. */
+static size_t hear_all(struct client *client)
+{
+    size_t count = 0;
+
+    for (size_t idle = 0; idle < 20; host_pass(1)) {
+        json_t *reply = hear(client);
+
+        idle = reply ? 0 : idle + 1;
+        count += reply != NULL;
+        json_decref(reply);
+    }
+    return count;
+}
+
 /* A client that says no more gets all the same what it asked for, however slowly it reads. */
 static void half_closed_client_is_answered(void **state)
 {
-    static char pings[4000 * 14];
     struct client client;
-    size_t lines = 0;
 
     (void)state;
-    for (size_t at = 0; at < sizeof(pings); at += 14)
-        memcpy(pings + at, "{\"op\":\"ping\"}\n", 14);
     client_open(&client);
-    assert_int_equal(write(client.fd, pings, sizeof(pings)), sizeof(pings));
+    send_pings(&client, 4000);
     shutdown(client.fd, SHUT_WR);
-    for (size_t idle = 0; idle < 20; host_pass(1)) {
-        json_t *reply = hear(&client);
-
-        idle = reply ? 0 : idle + 1;
-        lines += reply != NULL;
-        json_decref(reply);
-    }
-    assert_int_equal(lines, 4000);
+    assert_int_equal(hear_all(&client), 4000);
     /* And then it is hung up on. */
     assert_int_equal(read(client.fd, client.received, 1), 0);
     close(client.fd);
@@ -211,29 +229,18 @@ static void half_closed_client_is_answered(void **state)
 /* Nor does the daemon do anything for lines that wait for the end of a request before them. */
 static void waiting_lines_cost_nothing(void **state)
 {
-    static char pings[6000 * 14];
     struct domain *domain = create("{'op':'create','config':{'name':'a'," CONFIG "}}\n");
     struct client client;
-    size_t lines = 0;
 
     (void)state;
-    for (size_t at = 0; at < sizeof(pings); at += 14)
-        memcpy(pings + at, "{\"op\":\"ping\"}\n", 14);
     client_open(&client);
     say(&client, "{'op':'shutdown','domain':'a','wait':100}\n");
-    assert_int_equal(write(client.fd, pings, sizeof(pings)), sizeof(pings));
+    send_pings(&client, 6000);
     host_pass(1); /* comes back at all */
     assert_null(hear(&client));
     host_end_guest(domain->domid, SHUTDOWN_poweroff);
     settle();
-    for (size_t idle = 0; idle < 20; host_pass(1)) {
-        json_t *reply = hear(&client);
-
-        idle = reply ? 0 : idle + 1;
-        lines += reply != NULL;
-        json_decref(reply);
-    }
-    assert_int_equal(lines, 1 + 6000);
+    assert_int_equal(hear_all(&client), 1 + 6000);
     client_close(&client);
 }
 
