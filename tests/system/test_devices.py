@@ -102,8 +102,7 @@ twice() { [ "$(grep -c '^GUEST-READY' $log)" -ge 2 ]; }
 wait_until 180 twice || fail "the guest did not come up again"
 inside '[ "$(cat /sys/block/xvdb/size)" = 24576 ] && [ ! -e /sys/block/xvdd ]' || fail "not the disks of before"
 domus destroy demo
-wait_until 30 nothing_left 0 || fail "back ends are left: $(ls /sys/bus/xen-backend/devices)"
-[ -z "$(losetup -a)" ] || fail "loop devices are left: $(losetup -a)"
+no_devices_stay
 """
 
 

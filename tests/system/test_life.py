@@ -25,8 +25,7 @@ same_as_before() { [ "$(free_pages)" = "$before" ]; }
 wait_until 30 same_as_before || fail "free pages: $before before, $(free_pages) after"
 no_more_channels() { [ "$(channels)" -le "$channels_before" ]; }
 wait_until 30 no_more_channels || fail "event channels are left: $channels_before before; $(cat /proc/interrupts)"
-[ "$(ls /sys/bus/xen-backend/devices | wc -l)" = 0 ] || fail "back ends are left: $(ls /sys/bus/xen-backend/devices)"
-[ -z "$(losetup -a)" ] || fail "loop devices are left: $(losetup -a)"
+no_devices_stay
 """))
 
 

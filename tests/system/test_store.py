@@ -24,9 +24,10 @@ clients() {
     timeout 60 xenstore-exists /$1/none && fail "$1: a node that is none exists"
     try "$1" "" xenstore-chmod /$1/a/b n0 r7
     try "$1" "$(printf '/%s/a/b = "hello"   (n0,r7)' $1)" sh -c "xenstore-ls -fp /$1/a | grep /b"
+    rm -f /tmp/watched          # that of the other way, until this one begins
     timeout 60 xenstore-watch -n 3 /$1/a > /tmp/watched &
     watcher=$!
-    wait_until 60 grep -q . /tmp/watched || fail "$1: a watch does not fire at first"
+    wait_until 60 grep -qs . /tmp/watched || fail "$1: a watch does not fire at first"
     try "$1" "" xenstore-write /$1/a/d seen
     try "$1" "" xenstore-rm /$1/a/d
     wait $watcher || fail "$1: xenstore-watch ended with $?"

@@ -38,15 +38,24 @@ wait_for() {
 # Pages of the machine that belong to nobody.
 free_pages() { domus info | sed -n 's/^free_pages *: *//p'; }
 
+# no_devices_stay: waits for the end of all back ends and loop devices. dom0's kernel ends a back end when it sees in the
+# store that it is not wanted any more, which may be after the domain's end.
+devices() { ls /sys/bus/xen-backend/devices; losetup -a; }
+no_devices() { [ -z "$(devices)" ]; }
+no_devices_stay() { wait_until 30 no_devices || fail "devices are left: $(devices)"; }
+
 # guest NAME COMMAND: has the guest's shell run it; what it prints is in /tmp/guest-said.
 mark=0
 guest() {
     mark=$((mark + 1))
     # Typed text is echoed: the words that end the output must look different there.
     printf '%s; echo END"-"%s\n' "$2" $mark > /tmp/typed
+    # The file of the command before, which may have had the same mark, is there until the viewer has been started.
+    rm -f /tmp/guest-said.new
     domus console -r 0 "$1" < /tmp/typed > /tmp/guest-said.new 2>&1 &
     viewer=$!
-    wait_until 60 grep -q "^END-$mark" /tmp/guest-said.new || fail "the guest does not run '$2': $(cat /tmp/guest-said.new)"
+    wait_until 60 grep -qs "^END-$mark" /tmp/guest-said.new ||
+        fail "the guest does not run '$2': $(cat /tmp/guest-said.new)"
     kill $viewer
     tr -d '\r' < /tmp/guest-said.new > /tmp/guest-said
 }
