@@ -62,7 +62,7 @@ test-guest: hypervisor debug
 
 test-system: hypervisor images
 	$(MAKE) -C tests/guest O='$(O)'
-	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v -n $(MACHINES) --dist loadfile --durations=10 -p no:cacheprovider
+	cd tests/system && O='$(O)' /usr/bin/python3 -m pytest -v -n $(MACHINES) --dist loadfile --durations=10 --tb=short -p no:cacheprovider
 
 # Debian's dom0 with Xen's own tools on both hypervisors, which writes the tables of docs/compatibility.md; then guests
 # that go from the one to the other.

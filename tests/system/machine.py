@@ -18,6 +18,8 @@ IMAGES = OUT / "images"
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 # In seconds, for all that a machine does.
 TIMEOUT = int(os.environ.get("TIMEOUT", "600"))
+# Of the machines of the test that runs; conftest.py shows them if it fails.
+consoles = []
 
 
 class Result:
@@ -107,6 +109,10 @@ def look_at(qemu, monitor):
 BARE = ["-M", "q35,sata=off,smbus=off", "-nodefaults"]
 
 
+# Begins what follows the console of a machine that did not stop.
+STATE = "--- Time is up: "
+
+
 def run_once(arguments, smp, memory, cpu, timeout):
     """One run of a machine: (its console, whether it stopped by itself, QEMU's exit status)."""
     with tempfile.TemporaryDirectory() as tmp:
@@ -130,8 +136,7 @@ def run_once(arguments, smp, memory, cpu, timeout):
         if state:
             after, load = os.times(), os.getloadavg()
             used = after.children_user + after.children_system - before.children_user - before.children_system
-            # In front, for reports show the beginnings of what is long.
-            text = f"--- {used:.0f} s of CPU in {timeout} s, load here {load}\n{state}\n--- console\n{text}"
+            text += f"\n{STATE}{used:.0f} s of CPU in {timeout} s, load here {load}\n{state}"
         return text, not state, qemu.returncode
 
 
@@ -142,12 +147,13 @@ QEMU_CRASHED = (-signal.SIGSEGV, 128 + signal.SIGSEGV)
 
 
 def run_qemu(arguments, smp, memory, cpu, timeout=TIMEOUT):
-    """Runs a machine to its end, or for these seconds: then its console begins with what it was doing at last. It is
+    """Runs a machine to its end, or for these seconds: then its console ends with what it was doing at last. It is
     started once more if QEMU itself crashes."""
     console, stopped, status = run_once(arguments, smp, memory, cpu, timeout)
     if status in QEMU_CRASHED:
         print(f"QEMU has crashed (status {status}), and is started again; the console was:\n{console}")
         console, stopped, _ = run_once(arguments, smp, memory, cpu, timeout)
+    consoles.append(console)
     return Result(console, stopped)
 
 
@@ -172,7 +178,12 @@ TROUBLE = r"Call Trace:|WARNING: CPU|BUG: |Kernel panic|\(domus\) .*(panic|Panic
 
 
 def check(result):
-    """The script succeeded, the machine stopped and nobody complained; shows the console if not."""
-    assert result.status == 0, f"dom0's script ended with {result.status}; the machine's console:\n{result.console}"
-    assert result.stopped, f"the machine did not stop; its console:\n{result.console}"
-    assert not result.has(TROUBLE), f"a kernel or the hypervisor complained:\n{result.console}"
+    """The script succeeded, the machine stopped and nobody complained. What is said if not begins with the first sign of it."""
+    __tracebackhide__ = True    # pytest's: what matters is the line of the test
+    wrong = [] if result.status == 0 else [f"dom0's script ended with {result.status}"]
+    wrong += [] if result.stopped else ["the machine did not stop"]
+    wrong += [] if not result.has(TROUBLE) else ["a kernel or the hypervisor complained"]
+    if wrong:
+        said = result.console.splitlines()
+        first = next((n for n, line in enumerate(said) if re.search(f"^CHECK failed|{TROUBLE}|{STATE}", line)), -40)
+        raise AssertionError(", ".join(wrong) + ":\n" + "\n".join(said[first:][:80]))

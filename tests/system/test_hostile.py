@@ -66,5 +66,5 @@ def test_random_page_tables_while_writes_are_logged(tmp_path):
                     ROOT / "tests/system/log_dirty.c"], check=True)
     result = attack("fuzz_page_types", beside=2, steps=20000, program="/bin/log_dirty",
                     files=[("/bin/log_dirty", program)])
-    assert result.has(r"read \d\d+ times") and result.has(r"\(d\d+\) ok books"), result.console
-    assert not result.has(r"\(d\d+\) FAILED"), result.console
+    assert result.has(r"read \d\d+ times") and result.has(r"\(d\d+\) ok books")
+    assert not result.has(r"\(d\d+\) FAILED")
