@@ -110,6 +110,10 @@ static void reset_registers(struct vcpu *v)
     v->arch.guest_table = v->arch.guest_table_user = v->arch.old_guest_table = _mfn(0);
     v->arch.flags = VF_KERNEL_MODE;
     v->arch.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET | X86_CR0_MP;
+    v->arch.sysenter_callback = v->arch.syscall32_callback = 0;
+    v->arch.iobmp = NULL;
+    v->arch.iobmp_limit = 0;
+    v->arch.async = 0;
     pv_reset_debugregs(v);
     for (unsigned int i = 0; i < GUEST_LDT_PAGES; i++)
         v->arch.ldt_frame[i] = INVALID_MFN;

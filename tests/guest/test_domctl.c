@@ -275,8 +275,11 @@ static long reset_vcpu(long d, unsigned int vcpu)
 
 /* ---- Domains that run code of ours ---- */
 
-/* caller makes a hypercall all the time. goer waits until a second vCPU is there, and then both go down. rsi: the vCPU. */
-extern const char caller[], caller_end[], goer[], goer_end[];
+/*
+ * caller makes a hypercall all the time. goer waits until a second vCPU is there, and then both go down. nmi_taker sends
+ * itself an NMI, whose handler counts and does not return. rsi: the vCPU.
+ */
+extern const char caller[], caller_end[], goer[], goer_end[], nmi_taker[], nmi_handler[], nmi_taker_end[];
 
 asm(".pushsection .rodata\n"
     "caller:\n"
@@ -295,6 +298,16 @@ asm(".pushsection .rodata\n"
     "    xor  %edx, %edx\n"
     "    syscall\n"
     "goer_end:\n"
+    "nmi_taker:\n"
+    "    mov  $24, %eax\n"
+    "    mov  $11, %edi\n"         /* VCPUOP_send_nmi */
+    "    xor  %edx, %edx\n"
+    "    syscall\n"
+    "    jmp  .\n"
+    "nmi_handler:\n"
+    "    lock incl 0x1000\n"
+    "    jmp  .\n"
+    "nmi_taker_end:\n"
     ".popsection\n");
 
 /* A domain with the code at address 0, and a page that it can write behind it. Its tables are its pages 1 to 4. */
@@ -324,6 +337,7 @@ static void start_code(long d, unsigned int vcpu)
 {
     plain_context();
     context.user_regs.rip = 0;
+    context.user_regs.rsp = 2 * PAGE_SIZE;
     context.user_regs.rsi = vcpu;
     context.ctrlreg[3] = frames[4] << PAGE_SHIFT;
     check_eq(set_context(d, vcpu), 0);
@@ -351,6 +365,27 @@ static void reset_of_a_busy_vcpu(void)
         check_eq(reset_vcpu(d, 0), 0);
         start_code(d, 0);
     }
+    destroy((domid_t)d);
+}
+
+/* What takes an NMI gets no other one before its handler returns; after a reset it does. */
+static void reset_where_an_nmi_is_handled(void)
+{
+    volatile uint32_t *count = alloc_page();
+    long d = domain_with_code(nmi_taker, nmi_taker_end);
+
+    check_eq(HCALL(update_va_mapping_otherdomain, count, frames[5] << PAGE_SHIFT | PTE_DATA, UVMF_INVLPG, d, 0), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
+    for (unsigned int round = 1; round <= 2; round++) {
+        start_code(d, 0);
+        context.trap_ctxt[0] = (struct trap_info){ 2, 0, FLAT_KERNEL_CS, (unsigned long)(nmi_handler - nmi_taker) };
+        check_eq(set_context(d, 0), 0);
+        while (*count < round && cpu_time(d) < 2000000000)
+            HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
+        check_eq(*count, round);
+        check_eq(reset_vcpu(d, 0), 0);
+    }
+    check_eq(set_pte((unsigned long)count, 0), 0);
     destroy((domid_t)d);
 }
 
@@ -621,6 +656,7 @@ TESTS({ "versions and pointers", versions_and_pointers }, { "domains that are no
       { "hostile contexts", hostile_contexts },
       { "contexts of one vCPU", contexts_of_one_vcpu }, { "time of day with a context", time_of_day_with_a_context },
       { "reset of a busy vCPU", reset_of_a_busy_vcpu },
+      { "reset of a vCPU in its NMI handler", reset_where_an_nmi_is_handled },
       { "all vCPUs go at once", all_vcpus_go_at_once },
       { "extended state and contexts", extended_state_and_contexts }, { "a domain that crashes", a_domain_that_crashes },
       { "limits of memory", limits_of_memory }, { "foreign mappings", foreign_mappings },
