@@ -39,6 +39,9 @@ static long set_context(struct vcpu *v, const struct xen_domctl_vcpucontext *u)
     struct vcpu_guest_context *c;
     long rc;
 
+    /* Its pages are being given back, or have been: nothing may refer to them any more. */
+    if (v->domain->is_dying)
+        return -EINVAL;
     if (!u->ctxt.p) {
         vcpu_pause(v);                  /* first: it may be waiting for the lock */
         spin_lock(&v->domain->lock);

@@ -181,12 +181,13 @@ static bool context_addresses_ok(const struct vcpu_guest_context *c)
     return true;
 }
 
+/* An entry's place is its vector, whatever it calls it, as on Xen. */
 static void set_traps(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     for (unsigned int i = 0; i < ARRAY_SIZE(c->trap_ctxt); i++) {
         const struct trap_info *t = &c->trap_ctxt[i];
 
-        v->arch.trap[t->vector] = (struct pv_trap){
+        v->arch.trap[i] = (struct pv_trap){
             .address = t->address,
             .cs = t->cs,
             .flags = t->flags & (PV_TRAP_DPL_MASK | PV_TRAP_MASK_EVENTS),

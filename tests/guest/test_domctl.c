@@ -375,18 +375,37 @@ static void reset_where_an_nmi_is_handled(void)
     long d = domain_with_code(nmi_taker, nmi_taker_end);
 
     check_eq(HCALL(update_va_mapping_otherdomain, count, frames[5] << PAGE_SHIFT | PTE_DATA, UVMF_INVLPG, d, 0), 0);
-    check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
     for (unsigned int round = 1; round <= 2; round++) {
         start_code(d, 0);
-        context.trap_ctxt[0] = (struct trap_info){ 2, 0, FLAT_KERNEL_CS, (unsigned long)(nmi_handler - nmi_taker) };
+        context.trap_ctxt[2] = (struct trap_info){ 0, 0, FLAT_KERNEL_CS, (unsigned long)(nmi_handler - nmi_taker) };
         check_eq(set_context(d, 0), 0);
+        check_eq(domctl(&ctl, XEN_DOMCTL_unpausedomain, (domid_t)d), 0);
         while (*count < round && cpu_time(d) < 2000000000)
             HCALL(sched_op, SCHEDOP_yield, 0, 0, 0, 0);
         check_eq(*count, round);
+        check_eq(domctl(&ctl, XEN_DOMCTL_pausedomain, (domid_t)d), 0);
         check_eq(reset_vcpu(d, 0), 0);
     }
     check_eq(set_pte((unsigned long)count, 0), 0);
     destroy((domid_t)d);
+}
+
+/* A domain that has ended but for a page that is mapped here: its tables are not taken again. */
+static void contexts_of_the_dead(void)
+{
+    void *page = alloc_page();
+    long d = domain_with_code(caller, caller_end);
+
+    check_eq(HCALL(update_va_mapping_otherdomain, page, frames[5] << PAGE_SHIFT | PTE_DATA, UVMF_INVLPG, d, 0), 0);
+    start_code(d, 0);
+    destroy((domid_t)d);
+    check(set_context(d, 0) < 0);
+    if (on_domus()) {
+        check_eq(set_context(d, 1), -XEN_EINVAL);
+        check_eq(reset_vcpu(d, 0), -XEN_EINVAL);
+    }
+    check_eq(set_pte((unsigned long)page, 0), 0);
+    check_eq(domctl(&ctl, XEN_DOMCTL_getdomaininfo, (domid_t)d), -XEN_ESRCH);
 }
 
 /* Both vCPUs of a domain go down at the same time, if there are CPUs for them: the domain powers off. Xen may miss it. */
@@ -657,7 +676,7 @@ TESTS({ "versions and pointers", versions_and_pointers }, { "domains that are no
       { "contexts of one vCPU", contexts_of_one_vcpu }, { "time of day with a context", time_of_day_with_a_context },
       { "reset of a busy vCPU", reset_of_a_busy_vcpu },
       { "reset of a vCPU in its NMI handler", reset_where_an_nmi_is_handled },
-      { "all vCPUs go at once", all_vcpus_go_at_once },
+      { "contexts of the dead", contexts_of_the_dead }, { "all vCPUs go at once", all_vcpus_go_at_once },
       { "extended state and contexts", extended_state_and_contexts }, { "a domain that crashes", a_domain_that_crashes },
       { "limits of memory", limits_of_memory }, { "foreign mappings", foreign_mappings },
       { "cache attributes", cache_attributes }, { "no page is lost", no_page_is_lost });
