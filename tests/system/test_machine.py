@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What befalls the machine itself: its console's keys, hardware errors, panic, restart, its screen; the ways to be loaded; big machines."""
 import re
+import signal
 import socket
 import subprocess
 
@@ -34,7 +35,9 @@ class Machine:
         return self
 
     def __exit__(self, *_):
-        self.console.close(force=True)
+        self.console.kill(signal.SIGKILL)
+        self.console.wait()             # close() alone gives QEMU only moments to be gone
+        self.console.close()
 
     def expect(self, pattern):
         """Waits for it on the console; what came before it."""
