@@ -3,8 +3,8 @@
 """Boots each test kernel as dom0 in QEMU and reads its results from the serial line. A kernel whose source holds a
 comment `EXPECT: regex` is to be crashed instead: the console must show that text, and neither a panic nor a test's
 result. One that holds `SMP: ...` wants these CPUs, in the words of QEMU's option -smp, one that holds `VCPUS: n` so many
-vCPUs. With QEMU, QEMU_CPU, QEMU_SMP, HV_ARGS and KERNEL_ARGS in the environment other machines are tried. As many machines
-run at once as there are CPUs here. The last line counts the tests of all kernels."""
+vCPUs. With QEMU, QEMU_CPU, QEMU_SMP, HV_ARGS and KERNEL_ARGS in the environment other machines are tried, and TIMEOUT says
+how long, in seconds. As many machines run at once as there are CPUs here. The last line counts the tests of all kernels."""
 import os
 import pathlib
 import re
@@ -14,7 +14,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-TIMEOUT = 120
+TIMEOUT = int(os.environ.get("TIMEOUT", "300"))
 # What follows is of no interest: the kernel is done, or its domain or the hypervisor is dead.
 END = re.compile(r"TEST-EXIT \d+\r?\n|[Dd]om(ain )?0 (has )?crashed[^\n]*\n|Reboot in|Manual reset required|PANIC|Panic on CPU")
 PANIC = re.compile(r"PANIC|Panic on CPU|Assertion .* failed|Xen BUG at|FATAL TRAP|UBSAN")
