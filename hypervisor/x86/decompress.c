@@ -8,6 +8,7 @@
  */
 #include <domus/heap.h>
 #include <domus/string.h>
+#include <asm/fpu.h>
 #include <asm/kernel_image.h>
 #include <asm/page_run.h>
 #include <asm/processor.h>
@@ -249,7 +250,7 @@ const char *decompress(const void *in, size_t in_len, size_t trailer, void *out,
     write_cr0((cr0 | X86_CR0_MP) & ~(unsigned long)(X86_CR0_EM | X86_CR0_TS));
     write_cr4(cr4 | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT);
     wrmsr(MSR_FS_BASE, (unsigned long)canary_area);
-    asm volatile("fninit");
+    fpu_reset_registers();
     if (!constructed)
         for (constructor_t *const *c = __init_array_start; c < __init_array_end; c++)
             (*c)();

@@ -149,7 +149,10 @@ void __init efi_runtime_init(u64 table, const struct efi_region *region, unsigne
 
 /* ---- Calls ---- */
 
-/* Between the two the firmware can be called; interrupts are off, and the guest's FPU state is put aside. */
+/*
+ * Between the two the firmware can be called; interrupts are off, and the guest's FPU state is put aside: with its control
+ * words an exception of the firmware's own arithmetic would be the hypervisor's. UEFI specification, section 2.3.4.
+ */
 static unsigned long enter_firmware(void)
 {
     unsigned long flags;
@@ -157,6 +160,7 @@ static unsigned long enter_firmware(void)
 
     spin_lock_irqsave(&efi_lock, flags);
     vcpu_fpu_save(current);
+    fpu_reset_registers();
     stamp = tlbflush_pre_cr3();
     write_cr3(virt_to_maddr(efi_l4));
     tlbflush_post_cr3(stamp);

@@ -56,9 +56,16 @@ void fpu_init_boot(void)
     xsave_size = cpuid_count(XSAVE_CPUID_LEAF, 0).b;
 }
 
+void fpu_reset_registers(void)
+{
+    const u32 mxcsr = MXCSR_RESET;
+
+    asm volatile("clts; fninit; ldmxcsr %0" :: "m"(mxcsr));
+}
+
 void fpu_init_cpu(void)
 {
-    asm volatile("clts; fninit");
+    fpu_reset_registers();
     if (xfeature_mask != 0) {
         this_cpu(loaded_xcr0) = 0;
         load_xcr0(xfeature_mask);
