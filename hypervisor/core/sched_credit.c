@@ -2,11 +2,12 @@
 /*
  * The scheduler's policy: proportional shares by virtual time.
  *
- * Each vCPU has a virtual time that runs while it runs, the slower the more weight it has: a domain
- * of weight w with n vCPUs wanting to run charges n * 256 / w for each nanosecond, so that a
- * domain's share follows its weight however many vCPUs it spreads over. A queue runs the vCPU that
- * is furthest behind. One that wakes is put at most WAKE_CREDIT behind the queue: enough to
- * interrupt those who compute, too little to starve them.
+ * A domain has a virtual time that runs as its vCPUs run, all of them together, the slower the more
+ * weight it has: 256 / w for each nanosecond. That of a vCPU goes on with its domain's, from when it
+ * wants to run until it sleeps, so that a domain's share follows its weight however many vCPUs it
+ * spreads over, and whether they run all the time or a moment each. It is brought up to date when the
+ * vCPU has run. A queue runs the vCPU that is furthest behind. One that wakes is put at most
+ * WAKE_CREDIT behind the queue: enough to interrupt those who compute, too little to starve them.
  *
  * Virtual time means the same on all CPUs. A CPU at the end of a slice whose best candidate is well
  * ahead of someone who waits on another CPU fetches that one; an idle CPU fetches anyone. Three
@@ -29,7 +30,7 @@
 #define MIN_SLICE       ((s_time_t)MICROSECS(100))
 
 #define WAKE_CREDIT     MILLISECS(5)    /* how far behind a woken vCPU may start */
-#define MOVE_CREDIT     MILLISECS(100)  /* how far behind one that comes from another CPU */
+#define MOVE_CREDIT     MILLISECS(30)   /* how far behind one that comes from another CPU */
 #define PREEMPT_MARGIN  MICROSECS(500)  /* behind by more than this: interrupt who runs */
 #define FETCH_MARGIN    MILLISECS(5)    /* behind by more than this: fetch it from another CPU */
 #define FETCH_DEPTH     32              /* waiting vCPUs looked at on another CPU */
@@ -51,13 +52,10 @@ static int64_t vt_earlier(int64_t a, int64_t b)
     return lheap_before(a, b) ? a : b;
 }
 
-/* Nanoseconds of CPU as virtual time of v. */
-static int64_t vt_scale(const struct vcpu *v, s_time_t ns)
+/* Nanoseconds of CPU as virtual time of the domain. */
+static int64_t vt_scale(const struct sched_dom *sd, s_time_t ns)
 {
-    const struct sched_dom *sd = sched_dom(v->domain);
-    unsigned int active = (unsigned int)max(atomic_read(&sd->active), 1);
-
-    return ns * (int64_t)(active * DEFAULT_WEIGHT) / (int64_t)READ_ONCE(sd->weight);
+    return ns * (int64_t)DEFAULT_WEIGHT / (int64_t)READ_ONCE(sd->weight);
 }
 
 static s_time_t tslice(const struct runqueue *rq)
@@ -104,16 +102,26 @@ void credit_dequeue(struct runqueue *rq, struct vcpu *v)
     queue_changed(rq);
 }
 
+/*
+ * No vCPU gets further ahead of its queue than by two turns of all of its domain that want to run: siblings that have
+ * CPUs for themselves do not starve it.
+ */
+static void limit_lead(struct runqueue *rq, struct sched_unit *u)
+{
+    const struct sched_dom *sd = sched_dom(u->vcpu->domain);
+    int64_t turns = 2 * max(atomic_read(&sd->active), 1);
+
+    u->node.key = vt_earlier(u->node.key, vt_add(rq->min_vtime, turns * vt_scale(sd, tslice(rq)) + WAKE_CREDIT));
+}
+
 /* Brings u's virtual time within bounds of the queue that it comes to. */
 static void adjust_vtime(struct runqueue *rq, struct sched_unit *u, int64_t credit)
 {
-    int64_t ahead = 2 * vt_scale(u->vcpu, tslice(rq)) + WAKE_CREDIT;
-
     u->node.key = vt_later(u->node.key, vt_add(rq->min_vtime, -credit));
     if (!rq->nr_queued && is_idle_vcpu(rq->curr))
         rq->min_vtime = u->node.key;
     else
-        u->node.key = vt_earlier(u->node.key, vt_add(rq->min_vtime, ahead));
+        limit_lead(rq, u);
 }
 
 void credit_enqueue(struct runqueue *rq, struct vcpu *v, bool woken)
@@ -124,6 +132,8 @@ void credit_enqueue(struct runqueue *rq, struct vcpu *v, bool woken)
         adjust_vtime(rq, u, WAKE_CREDIT);
     else if (rq->curr != v)
         adjust_vtime(rq, u, MOVE_CREDIT);
+    else
+        limit_lead(rq, u);
     insert(rq, u);
 }
 
@@ -132,10 +142,12 @@ void credit_set_active(struct vcpu *v, bool active)
     if (v->sched->active == active)
         return;
     v->sched->active = active;
-    if (active)
+    if (active) {
+        v->sched->charged_vtime = READ_ONCE(sched_dom(v->domain)->vtime);
         atomic_inc(&sched_dom(v->domain)->active);
-    else
+    } else {
         atomic_dec(&sched_dom(v->domain)->active);
+    }
 }
 
 /* ---- Caps ---- */
@@ -206,17 +218,30 @@ static void cap_unpark_all(void *data)
 
 /* ---- Running ---- */
 
+/* How far the virtual time of a vCPU goes on that has run for `own` while its domain's went on by `all`. */
+static int64_t vt_charge(const struct sched_dom *sd, int64_t own, int64_t all)
+{
+    int64_t active = max(atomic_read(&sd->active), 1);
+
+    /* Half of what it has run beyond its part of that: of its siblings it goes behind those that ran less. */
+    return all + (own - all / active) / 2;
+}
+
 void credit_charge(struct runqueue *rq, struct vcpu *v, s_time_t now)
 {
     struct sched_dom *sd = sched_dom(v->domain);
     struct sched_unit *u = v->sched;
     s_time_t ns = now - u->charged_until;
+    int64_t own, vtime;
 
     (void)rq;
     if (ns <= 0)
         return;
     u->charged_until = now;
-    u->node.key = vt_add(u->node.key, vt_scale(v, ns));
+    own = vt_scale(sd, ns);
+    vtime = __atomic_add_fetch(&sd->vtime, own, __ATOMIC_RELAXED);
+    u->node.key = vt_add(u->node.key, vt_charge(sd, own, vtime - u->charged_vtime));
+    u->charged_vtime = vtime;
     if (READ_ONCE(sd->cap))
         cap_charge(sd, ns, now);
 }
@@ -236,16 +261,19 @@ void credit_tell_idler(struct runqueue *rq, const struct vcpu *v)
 void credit_check_preempt(struct runqueue *rq, struct vcpu *v, s_time_t now)
 {
     struct vcpu *curr = rq->curr;
+    const struct sched_dom *sd;
+    int64_t own, curr_key;
     s_time_t limit;
-    int64_t curr_key;
 
     if (is_idle_vcpu(curr)) {
         cpumask_clear_cpu(rq->cpu, &rq->pool->idlers);
         cpu_raise_softirq(rq->cpu, SCHEDULE_SOFTIRQ);
         return;
     }
+    sd = sched_dom(curr->domain);
+    own = vt_scale(sd, max(now - curr->sched->charged_until, (s_time_t)0));
     curr_key = vt_add(curr->sched->node.key,
-                      vt_scale(curr, max(now - curr->sched->charged_until, (s_time_t)0)));
+                      vt_charge(sd, own, READ_ONCE(sd->vtime) - curr->sched->charged_vtime + own));
     if (lheap_before(vt_add(v->sched->node.key, PREEMPT_MARGIN), curr_key)) {
         /* Who runs keeps the CPU for the rate limit's time. */
         limit = rq->curr_start + MICROSECS(rq->pool->ratelimit_us);

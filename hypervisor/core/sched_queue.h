@@ -23,6 +23,7 @@ struct sched_unit {
     bool yielding;              /* let another go first, once */
     bool migrate;               /* may not stay on this CPU: context_saved() places it anew */
     s_time_t charged_until;     /* running: CPU time is charged up to here */
+    int64_t charged_vtime;      /* active: its domain's virtual time, as far as it is charged to this one */
     s_time_t stopped;           /* when it last left a CPU */
     unsigned int home_cpu;      /* where its timers and interrupts are, or NO_HOME; its own CPU writes it */
     bool pinned;                /* SCHEDOP_pin_override; saved_affinity is the real one */
@@ -33,6 +34,7 @@ struct sched_unit {
 struct sched_dom {
     unsigned int weight;        /* 1 to 65535, default 256 */
     unsigned int cap;           /* percent of one CPU; 0: none */
+    int64_t vtime;              /* CPU time of all its vCPUs, by its weight; atomic */
     atomic_t active;            /* its vCPUs that are runnable or running */
     spinlock_t lock;            /* the three below; a leaf inside of run queue locks */
     s_time_t budget;            /* cap: CPU time left in this period, ns; may be negative */

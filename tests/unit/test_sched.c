@@ -262,6 +262,74 @@ static void woken_runs_soon(void **state)
     assert_true(used_ms(d) > 150);
 }
 
+/* ---- Broadcasts ---- */
+
+#define ANSWERERS 63
+
+static struct domain *caller;
+static struct timer call_timer, answer_timer[ANSWERERS];
+static unsigned int answers;
+
+static void fall_asleep(struct vcpu *v)
+{
+    set_bit(VPF_BLOCKED, &v->pause_flags);
+    vcpu_sleep_nosync(v);
+}
+
+static void answered(void *data)
+{
+    fall_asleep(data);
+    if (++answers == ANSWERERS)
+        set_timer(&call_timer, NOW() + MILLISECS(1));
+}
+
+static void call_all(void *data)
+{
+    (void)data;
+    if (!caller->vcpu[0]->is_running) {
+        set_timer(&call_timer, NOW() + MICROSECS(100));
+        return;
+    }
+    answers = 0;
+    for (unsigned int i = 1; i <= ANSWERERS; i++)
+        vcpu_unblock(caller->vcpu[i]);
+}
+
+static void note_answerer(unsigned int cpu, struct vcpu *prev, struct vcpu *next)
+{
+    (void)prev;
+    if (next->domain != caller || next->vcpu_id == 0 || timer_pending(&answer_timer[next->vcpu_id - 1]))
+        return;
+    migrate_timer(&answer_timer[next->vcpu_id - 1], cpu);
+    set_timer(&answer_timer[next->vcpu_id - 1], NOW() + MICROSECS(50));
+}
+
+/* One vCPU that has the others of its domain do something short again and again, and waits for them, gets its share. */
+static void broadcasts_cost_what_they_take(void **state)
+{
+    struct domain *other;
+
+    (void)state;
+    start(2);
+    other = sim_hogs(2, 256, 0);
+    caller = sim_hogs(1 + ANSWERERS, 256, 0);
+    init_timer(&call_timer, call_all, NULL, 0);
+    for (unsigned int i = 1; i <= ANSWERERS; i++) {
+        init_timer(&answer_timer[i - 1], answered, caller->vcpu[i], 0);
+        fall_asleep(caller->vcpu[i]);
+    }
+    run_ms(100);
+    sim_switched = note_answerer;
+    set_timer(&call_timer, NOW() + MILLISECS(1));
+    run_ms(10000);
+    sim_switched = NULL;
+    kill_timer(&call_timer);
+    for (unsigned int i = 0; i < ANSWERERS; i++)
+        kill_timer(&answer_timer[i]);
+    assert_near(used_ms(caller), 10000, 10);
+    assert_near(used_ms(other), 10000, 10);
+}
+
 static void yield_lets_another_go(void **state)
 {
     struct vcpu *first;
@@ -616,6 +684,7 @@ int main(void)
         cmocka_unit_test_teardown(cap_taken_away_frees, finish),
         cmocka_unit_test_teardown(parameters_are_checked, finish),
         cmocka_unit_test_teardown(woken_runs_soon, finish),
+        cmocka_unit_test_teardown(broadcasts_cost_what_they_take, finish),
         cmocka_unit_test_teardown(yield_lets_another_go, finish),
         cmocka_unit_test_teardown(poll_waits_for_its_ports, finish),
         cmocka_unit_test_teardown(pinned_stays, finish),
