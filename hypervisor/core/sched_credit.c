@@ -42,6 +42,11 @@ static int64_t vt_add(int64_t t, int64_t delta)
     return (int64_t)((uint64_t)t + (uint64_t)delta);
 }
 
+static int64_t vt_sub(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 static int64_t vt_later(int64_t a, int64_t b)
 {
     return lheap_before(a, b) ? b : a;
@@ -103,8 +108,8 @@ void credit_dequeue(struct runqueue *rq, struct vcpu *v)
 }
 
 /*
- * No vCPU gets further ahead of its queue than by two turns of all of its domain that want to run: siblings that have
- * CPUs for themselves do not starve it.
+ * No vCPU is queued further ahead than two turns of all of its domain that want to run: siblings that have CPUs for
+ * themselves do not starve it.
  */
 static void limit_lead(struct runqueue *rq, struct sched_unit *u)
 {
@@ -218,13 +223,17 @@ static void cap_unpark_all(void *data)
 
 /* ---- Running ---- */
 
-/* How far the virtual time of a vCPU goes on that has run for `own` while its domain's went on by `all`. */
+/*
+ * How far the virtual time of a vCPU goes on that has run for `own` while its domain's went on by `all`: as far, but no
+ * further than twice its own time for each that wants to run, as siblings on other CPUs may have run long while it
+ * waited. Of its siblings it goes behind those that ran less, by up to half of what it ran beyond its part.
+ */
 static int64_t vt_charge(const struct sched_dom *sd, int64_t own, int64_t all)
 {
-    int64_t active = max(atomic_read(&sd->active), 1);
+    int64_t parts = max(atomic_read(&sd->active), 1) * own;
 
-    /* Half of what it has run beyond its part of that: of its siblings it goes behind those that ran less. */
-    return all + (own - all / active) / 2;
+    all = min(all, 2 * parts);
+    return all + min(parts - all, own) / 2;
 }
 
 void credit_charge(struct runqueue *rq, struct vcpu *v, s_time_t now)
@@ -240,7 +249,7 @@ void credit_charge(struct runqueue *rq, struct vcpu *v, s_time_t now)
     u->charged_until = now;
     own = vt_scale(sd, ns);
     vtime = __atomic_add_fetch(&sd->vtime, own, __ATOMIC_RELAXED);
-    u->node.key = vt_add(u->node.key, vt_charge(sd, own, vtime - u->charged_vtime));
+    u->node.key = vt_add(u->node.key, vt_charge(sd, own, vt_sub(vtime, u->charged_vtime)));
     u->charged_vtime = vtime;
     if (READ_ONCE(sd->cap))
         cap_charge(sd, ns, now);
@@ -273,7 +282,7 @@ void credit_check_preempt(struct runqueue *rq, struct vcpu *v, s_time_t now)
     sd = sched_dom(curr->domain);
     own = vt_scale(sd, max(now - curr->sched->charged_until, (s_time_t)0));
     curr_key = vt_add(curr->sched->node.key,
-                      vt_charge(sd, own, READ_ONCE(sd->vtime) - curr->sched->charged_vtime + own));
+                      vt_charge(sd, own, vt_sub(READ_ONCE(sd->vtime), curr->sched->charged_vtime) + own));
     if (lheap_before(vt_add(v->sched->node.key, PREEMPT_MARGIN), curr_key)) {
         /* Who runs keeps the CPU for the rate limit's time. */
         limit = rq->curr_start + MICROSECS(rq->pool->ratelimit_us);
