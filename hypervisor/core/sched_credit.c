@@ -5,7 +5,8 @@
  * A domain has a virtual time that runs as its vCPUs run, all of them together, the slower the more
  * weight it has: 256 / w for each nanosecond. That of a vCPU goes on with its domain's, from when it
  * wants to run until it sleeps, so that a domain's share follows its weight however many vCPUs it
- * spreads over, and whether they run all the time or a moment each. It is brought up to date when the
+ * spreads over. (Not if they run in turn, each waking the next and sleeping: a sleeper pays nothing
+ * for what the others use meanwhile, and such a domain gets more.) It is brought up to date when the
  * vCPU has run. A queue runs the vCPU that is furthest behind. One that wakes is put at most
  * WAKE_CREDIT behind the queue: enough to interrupt those who compute, too little to starve them.
  *

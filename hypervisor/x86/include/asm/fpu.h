@@ -28,7 +28,7 @@ extern unsigned int xsave_size;
 
 void fpu_init_boot(void);               /* sets xfeature_mask, xsave_size */
 void fpu_init_cpu(void);                /* XCR0 and FPU of this CPU */
-/* No exception is pending, none not masked: what code that is not a guest's expects. What was there has been saved. */
+/* No exception is pending and all are masked: what code that is not a guest's expects. What was there has been saved. */
 void fpu_reset_registers(void);
 int vcpu_fpu_create(struct vcpu *v);    /* -ENOMEM */
 void vcpu_fpu_destroy(struct vcpu *v);
